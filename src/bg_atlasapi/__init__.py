@@ -1,0 +1,43 @@
+"""Any brain atlas as one Python object.
+
+>>> from bg_atlasapi import BrainGlobeAtlas
+>>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+>>> atlas.structure_from_coords((5500, 4000, 4000), microns=True, as_acronym=True)
+'TH'
+
+Importing this package loads none of the libraries its answers are made of (numpy, pandas, meshio,
+treelib, …); each loads when it is first needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
+    from bg_atlasapi.list_atlases import available_atlases, show_atlases
+
+__author__ = "The bg_atlasapi developers"
+__all__ = ["BrainGlobeAtlas", "available_atlases", "show_atlases"]
+
+_HOMES = {
+    "BrainGlobeAtlas": "bg_atlasapi.bg_atlas",
+    "show_atlases": "bg_atlasapi.list_atlases",
+    "available_atlases": "bg_atlasapi.list_atlases",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - 20 ms, rarely asked
+
+        return version("bg-atlasapi")
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])

@@ -1,0 +1,545 @@
+"""The atlas object of 1.x, on top of the model.
+
+``Atlas`` keeps every attribute and method of bg-atlasapi 1.0.3 and what 3.x added, and answers them
+from preorder codes and mapped files. It holds no algorithm of its own: those are in
+``bg_atlasapi.model`` and ``bg_atlasapi.query``.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import warnings
+from collections import UserDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats import packaged
+from bg_atlasapi.lazy import Keeper, kept
+from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points
+from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
+from bg_atlasapi.query import points as point_query
+from bg_atlasapi.structure_class import Structure, StructuresDict
+from bg_atlasapi.utils import read_tiff
+
+if TYPE_CHECKING:
+    import meshio
+    import pandas as pd
+    from brainglobe_space import AnatomicalSpace
+    from treelib import Tree
+
+    from bg_atlasapi.model.atlas import Atlas as AtlasModel
+    from bg_atlasapi.settings import PathLike
+
+_OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
+_SIDES = np.array([OUTSIDE_LABEL, "left", "right"], dtype=object)
+Coordinates = npt.ArrayLike
+
+
+@functools.lru_cache
+def _described_space(
+    shape: tuple[int, ...], resolution: tuple[float, ...], orientation: str
+) -> CoordinateSpace:
+    stated = {"shape": shape, "resolution": resolution, "orientation": orientation}
+    return packaged.space_of(stated)
+
+
+class Atlas(Keeper):
+    """An atlas in a folder.
+
+    Arrays it hands out are writable and private to the instance; volumes load as they are touched.
+    Copies and pickles carry the folder's path, what was assigned, and volumes that were edited;
+    the rest is read again where they are opened.
+
+    Parameters
+    ----------
+    path
+        Folder with ``metadata.json``, ``structures.json``, TIFF volumes and ``meshes``.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        If a required file is missing.
+    InvalidAtlasError
+        If the files contradict their format or each other.
+    """
+
+    left_hemisphere_value = LEFT
+    right_hemisphere_value = RIGHT
+
+    def __init__(self, path: PathLike) -> None:
+        super().__init__()
+        self.root_dir = Path(path)
+        self.metadata: dict[str, Any] = copy.deepcopy(dict(self._model.metadata))
+        if "additional_references" not in self.metadata:
+            warnings.warn(_OUTDATED, stacklevel=2)
+
+    @classmethod
+    def from_path(cls, path: PathLike) -> Self:
+        """Open an atlas in any folder, whatever its name.
+
+        Parameters
+        ----------
+        path
+            The atlas's folder.
+        """
+        atlas = cls.__new__(cls)
+        Atlas.__init__(atlas, path)
+        return atlas
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**self.__dict__, "_kept": {}}
+        if "annotation" in self._kept and self._annotation_edited():
+            state["annotation"] = self._kept["annotation"]
+        return state
+
+    @kept
+    def _model(self) -> AtlasModel:
+        return packaged.open_package(self.root_dir)
+
+    @property
+    def _terminology(self) -> Terminology:
+        return self._model.terminology
+
+    @property
+    def resolution(self) -> tuple[float, ...]:
+        """Voxel size along each axis, µm."""
+        return tuple(self.metadata["resolution"])
+
+    @resolution.setter
+    def resolution(self, value: Sequence[float]) -> None:
+        self.metadata["resolution"] = list(value)
+
+    @property
+    def orientation(self) -> str:
+        """Side of index 0 of each axis, for example ``"asr"``: anterior, superior, right."""
+        return self.metadata["orientation"]  # type: ignore[no-any-return]
+
+    @orientation.setter
+    def orientation(self, value: str) -> None:
+        self.metadata["orientation"] = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return tuple(self.metadata["shape"])
+
+    @shape.setter
+    def shape(self, value: Sequence[int]) -> None:
+        self.metadata["shape"] = list(value)
+
+    @property
+    def shape_um(self) -> tuple[float, ...]:
+        """Extent along each axis, µm."""
+        return tuple(s * r for s, r in zip(self.shape, self.resolution, strict=True))
+
+    @kept
+    def space(self) -> AnatomicalSpace:
+        """The space as a brainglobe-space ``AnatomicalSpace``."""
+        from brainglobe_space import AnatomicalSpace  # noqa: PLC0415 - imports scipy, 400 ms
+
+        return AnatomicalSpace(self.orientation, shape=self.shape, resolution=self.resolution)
+
+    @kept
+    def structures_list(self) -> list[dict[str, Any]]:
+        """The structures as published, each with its ``mesh_filename``."""
+        entries = copy.deepcopy(list(self._model.structures))
+        for entry in entries:
+            entry["mesh_filename"] = self.root_dir / packaged.MESHES / f"{entry['id']}.obj"
+        return entries
+
+    @kept
+    def structures(self) -> StructuresDict:
+        """The structures by id, acronym or name."""
+        return StructuresDict(self.structures_list, self._terminology)
+
+    @kept
+    def additional_references(self) -> AdditionalRefDict:
+        """Further reference images by name, each read when asked for."""
+        names = self.metadata.get("additional_references", [])
+        return AdditionalRefDict(names, data_path=self.root_dir)
+
+    @property
+    def hierarchy(self) -> Tree:
+        """The hierarchy as a ``treelib.Tree``; nodes are ids."""
+        return self.structures.tree
+
+    @kept
+    def lookup_df(self) -> pd.DataFrame:
+        """Acronym, id and name of each structure, a row each, in file order."""
+        import pandas as pd  # noqa: PLC0415 - 400 ms
+
+        rows = self.structures_list
+        return pd.DataFrame({key: [row[key] for row in rows] for key in ("acronym", "id", "name")})
+
+    @kept
+    def reference(self) -> npt.NDArray[Any]:
+        """The reference image (template), writable, shape ``self.shape``."""
+        return self._read_volume(packaged.REFERENCE)
+
+    @property
+    def template(self) -> npt.NDArray[Any]:
+        """The reference image, under the name 3.x gives it."""
+        return self.reference
+
+    @template.setter
+    def template(self, value: npt.NDArray[Any]) -> None:
+        self.reference = value
+
+    @kept
+    def annotation(self) -> npt.NDArray[Any]:
+        """Structure id of every voxel, writable, shape ``self.shape``."""
+        return self._read_volume(packaged.ANNOTATION)
+
+    @kept
+    def hemispheres(self) -> npt.NDArray[Any]:
+        """Hemisphere of every voxel: 1 left, 2 right."""
+        if self.metadata.get("symmetric", self._model.hemispheres is None):
+            return self._space(self.shape).hemispheres()
+        return self._read_volume(packaged.HEMISPHERES)
+
+    def _read_volume(self, filename: str) -> npt.NDArray[Any]:
+        volume = read_tiff(self.root_dir / filename)
+        packaged.check_shape(self.root_dir / filename, volume.shape, self._model.space.shape)
+        return volume
+
+    def _space(self, shape: Sequence[int]) -> CoordinateSpace:
+        """Return the space as the (editable) metadata describes it now, for a volume's shape."""
+        return _described_space(tuple(shape), tuple(self.resolution), self.orientation)
+
+    def _annotation_edited(self) -> bool:
+        return not same_values(self._kept["annotation"], self._model.annotation)
+
+    def _labels(self, *, every_voxel: bool = False) -> LabelVolume:
+        """Return the annotation to answer from: the published one, or the caller's edited array.
+
+        Points are read straight from an array that was handed out. A question of every voxel wants
+        codes, so it first compares the array with the file and keeps the file's codes if it can.
+        """
+        if "annotation" in self.__dict__:
+            return LabelVolume(ArraySource(np.asarray(self.annotation)), self._terminology)
+        if "annotation" in self._kept and (not every_voxel or self._annotation_edited()):
+            return LabelVolume(ArraySource(self.annotation), self._terminology)
+        return self._model.labels
+
+    def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
+        """Return the hemisphere volume if it is stored or was handed out, None if computed."""
+        handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
+        symmetric = self.metadata.get("symmetric", self._model.hemispheres is None)
+        return self.hemispheres if handed_out or not symmetric else None
+
+    def lookup(
+        self,
+        points: Coordinates,
+        unit: str = "um",
+        at: int | Sequence[object] | None = None,
+    ) -> pd.DataFrame:
+        """Say which structure and hemisphere points lie in.
+
+        Parameters
+        ----------
+        points
+            ``(N, 3)`` or one triplet, in the atlas's axis order, origin at the corner of voxel 0.
+        unit
+            ``"um"``, ``"mm"`` or ``"voxel"``.
+        at
+            A depth (0 is the root), or a list of structures: answer the ancestor there instead.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a point: ``id`` (0 outside), ``acronym``, ``name``, ``hemisphere`` ("left",
+            "right", missing beyond the volume), ``inside`` (within the volume).
+
+        Raises
+        ------
+        InvalidInputError
+            If points are not numbers of shape ``(N, 3)``, or the unit is unknown.
+        UnknownStructureError
+            If ``at`` names a structure the atlas lacks.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> atlas.lookup([5500, 4000, 4000])["acronym"].tolist()
+        ['TH']
+        """
+        labels = self._labels()
+        space = self._space(labels.shape)
+        return point_query.lookup(labels, space, points, unit, at, self._stored_hemispheres())
+
+    def hemisphere_from_coords(
+        self,
+        coords: Coordinates,
+        microns: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
+        as_string: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
+    ) -> Any:
+        """Return the hemisphere of points.
+
+        Parameters
+        ----------
+        coords
+            One triplet, or ``(N, 3)``. Voxels, unless ``microns``.
+        microns
+            Read ``coords`` as µm.
+        as_string
+            Answer ``"left"`` or ``"right"``.
+
+        Returns
+        -------
+        int, str or numpy.ndarray
+            1 left, 2 right, 0 (``"Outside atlas"``) beyond the volume; an array for an array.
+        """
+        points, single = as_points(coords)
+        labels = self._labels()
+        space, stored = self._space(labels.shape), self._stored_hemispheres()
+        if single:
+            voxel = self._voxel(points, labels, microns=microns)
+            if voxel is None:
+                side = np.uint8(0)
+            elif stored is not None:
+                side = stored[voxel]
+            else:
+                side = np.uint8(space.hemisphere_of(voxel))
+            return _SIDES[side] if as_string else side
+        unit = "um" if microns else "voxel"
+        sides = point_query.locate(labels, space, points, unit, stored).hemispheres
+        return _SIDES[sides] if as_string else sides
+
+    def structure_from_coords(
+        self,
+        coords: Coordinates,
+        microns: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
+        as_acronym: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
+        hierarchy_lev: int | None = None,
+        key_error_string: str = OUTSIDE_LABEL,
+    ) -> Any:
+        """Return the structure of points.
+
+        Parameters
+        ----------
+        coords
+            One triplet, or ``(N, 3)``. Voxels, unless ``microns``.
+        microns
+            Read ``coords`` as µm.
+        as_acronym
+            Answer acronyms instead of ids.
+        hierarchy_lev
+            Answer the ancestor at this depth (0 is the root); a structure that lies higher answers
+            itself.
+        key_error_string
+            The acronym of points outside every structure.
+
+        Returns
+        -------
+        int, str or numpy.ndarray
+            0, or ``key_error_string``, outside; an array for an array. A label that the terminology
+            lacks answers its id, or ``"unlisted <id>"``.
+        """
+        points, single = as_points(coords)
+        labels = self._labels()
+        if single:
+            voxel = self._voxel(points, labels, microns=microns)
+            label = labels.dtype.type(0) if voxel is None else labels.id_at(voxel)
+            return self._answer_one(label, hierarchy_lev, key_error_string if as_acronym else None)
+        unit = "um" if microns else "voxel"
+        found = point_query.locate(labels, self._space(labels.shape), points, unit)
+        if hierarchy_lev is not None:
+            found = point_query.roll_up(found, self._terminology, hierarchy_lev)
+        if as_acronym:
+            return point_query.acronyms(found, self._terminology, key_error_string)
+        return found.ids
+
+    def _voxel(
+        self, point: npt.NDArray[Any], labels: LabelVolume, *, microns: bool
+    ) -> tuple[int, int, int] | None:
+        scale = self.metadata["resolution"] if microns else (1, 1, 1)
+        return point_query.voxel_of(point[0].tolist(), scale, labels.shape)
+
+    def _answer_one(self, label: Any, depth: int | None, outside: str | None) -> Any:
+        """Return the id (``outside`` is None) or acronym that one label answers at a depth."""
+        code = self._terminology.code_of_id(int(label))
+        if depth is not None and code > 0:
+            code = int(point_query.ancestors_at(self._terminology, depth)[0][code])
+            label = int(self._terminology.ids[code])
+        if outside is None:
+            return label
+        if code <= 0:
+            return outside if code == 0 else point_query.unlisted_label(int(label))
+        return self._terminology.acronyms[code]
+
+    def _idx_from_coords(self, coords: Coordinates, microns: bool) -> tuple[Any, ...]:  # noqa: FBT001
+        """Return voxel indices: three integers, or three arrays for ``(N, 3)`` coordinates."""
+        points, single = as_points(coords)
+        scale = np.array(self.resolution) if microns else 1
+        voxels = np.floor(points / scale)
+        if not np.isfinite(voxels).all():
+            message = f"Coordinates must be finite to name a voxel, got {coords!r}."
+            raise InvalidInputError(message)
+        columns = voxels.astype(np.int64).T
+        return tuple(int(column[0]) for column in columns) if single else tuple(columns)
+
+    def mirror_point_across_hemispheres(
+        self, points: Coordinates, *, microns: bool = True
+    ) -> npt.NDArray[np.float64]:
+        """Return points mirrored across the mid-plane, as new points of the same shape.
+
+        Parameters
+        ----------
+        points
+            One triplet, or ``(N, 3)``; µm, or continuous voxel coordinates.
+        microns
+            Whether they are µm.
+        """
+        array, single = as_points(points)
+        axis = self._space(self.shape).left_right_axis
+        mirrored = array.astype(np.float64)
+        extent = self.shape_um[axis] if microns else self.shape[axis]
+        mirrored[:, axis] = extent - mirrored[:, axis]
+        return mirrored[0] if single else mirrored
+
+    def _get_from_structure(self, structure: Any, key: str) -> Any:
+        """Return an entry of a structure, or a list of them for a list or tuple of structures."""
+        if isinstance(structure, list | tuple):
+            return [self._get_from_structure(one, key) for one in structure]
+        return self.structures[structure][key]
+
+    def mesh_from_structure(self, structure: Any) -> meshio.Mesh | Any:
+        """Return the mesh of a structure, points in µm; a list for a list."""
+        return self._get_from_structure(structure, "mesh")
+
+    def meshfile_from_structure(self, structure: Any) -> Path | Any:
+        """Return the path of the mesh of a structure; a list for a list."""
+        return self._get_from_structure(structure, "mesh_filename")
+
+    @property
+    def _root(self) -> Structure:
+        return self.structures.by_code(1)
+
+    def root_mesh(self) -> meshio.Mesh:
+        """Return the mesh of the root, the whole brain."""
+        return self._root["mesh"]
+
+    def root_meshfile(self) -> Path:
+        """Return the path of the mesh of the root."""
+        return self._root["mesh_filename"]  # type: ignore[no-any-return]
+
+    def get_structure_ancestors(self, structure: Any) -> list[str]:
+        """Return the acronyms of a structure's ancestors, root first.
+
+        Parameters
+        ----------
+        structure
+            Id, acronym or exact name.
+        """
+        terminology = self._terminology
+        codes = terminology.ancestors(terminology.code(structure))
+        return [terminology.acronyms[code] for code in codes]
+
+    def get_structure_descendants(self, structure: Any) -> list[str]:
+        """Return the acronyms of all structures below a structure, in file order.
+
+        Parameters
+        ----------
+        structure
+            Id, acronym or exact name.
+        """
+        terminology = self._terminology
+        codes = terminology.descendants(terminology.code(structure))
+        return [terminology.acronyms[code] for code in codes]
+
+    def get_structures_at_hierarchy_level(
+        self,
+        structure: Any,
+        hierarchy_level: int | None = None,
+        as_acronym: bool = False,  # noqa: FBT001, FBT002 - 3.x signature
+    ) -> list[int] | list[str]:
+        """Return the structures at a depth on the paths from the root to a structure's leaves.
+
+        Parameters
+        ----------
+        structure
+            Id, acronym or exact name.
+        hierarchy_level
+            Depth, 0 is the root. None returns the structure's ancestors, itself, and all its
+            descendants level by level.
+        as_acronym
+            Return acronyms instead of ids.
+
+        Returns
+        -------
+        list
+            In the order of the hierarchy (depth-first; level by level for None).
+
+        Raises
+        ------
+        InvalidInputError
+            If the level is not a depth, or nothing lies there.
+        """
+        codes = self._terminology.level(self._terminology.code(structure), hierarchy_level)
+        if as_acronym:
+            return [self._terminology.acronyms[code] for code in codes]
+        return [int(self._terminology.ids[code]) for code in codes]
+
+    def get_structure_mask(self, structure: Any, *, values: str = "id") -> npt.NDArray[Any]:
+        """Return the volume of a structure and all its descendants.
+
+        Parameters
+        ----------
+        structure
+            Id, acronym or exact name.
+        values
+            ``"id"``: the mask holds the structure's id, in the annotation's type, as in 1.x;
+            ``"binary"``: 1, ``uint8``, as in 3.x.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape of the annotation, 0 elsewhere.
+        """
+        if values not in ("id", "binary"):
+            message = f"values must be 'id' or 'binary', got {values!r}."
+            raise InvalidInputError(message)
+        labels = self._labels(every_voxel=True)
+        code = self._terminology.code(structure)
+        # The ids come from the dictionaries, which callers may edit, not from the terminology.
+        last = int(self._terminology.last[code])
+        ids = [self.structures.by_code(one).data["id"] for one in range(code, last + 1)]
+        if values == "binary":
+            return labels.mask(ids, 1, np.uint8)
+        return labels.mask(ids, ids[0], labels.dtype)
+
+
+class AdditionalRefDict(UserDict[str, npt.NDArray[Any]]):
+    """Further reference images, each read when first asked for.
+
+    Parameters
+    ----------
+    references_list
+        Names of the images.
+    data_path
+        Folder that holds ``<name>.tiff``.
+    """
+
+    def __init__(
+        self, references_list: Iterable[str], data_path: PathLike, *args: Any, **kwargs: Any
+    ) -> None:
+        self.data_path = Path(data_path)
+        self.references_list = references_list
+        super().__init__(*args, **kwargs)
+
+    def __getitem__(self, ref_name: str) -> Any:
+        if ref_name not in self.data:
+            if ref_name not in self.references_list:
+                text = f"No reference named {ref_name} (available: {self.references_list})"
+                warnings.warn(text, stacklevel=2)
+                return None
+            self.data[ref_name] = read_tiff(self.data_path / f"{ref_name}.tiff")
+        return self.data[ref_name]

@@ -1,0 +1,131 @@
+"""The exceptions of the library, in one tree.
+
+::
+
+    AtlasError
+    ├─ InvalidInputError(ValueError)          an argument that cannot be understood
+    ├─ UnknownAtlasError(ValueError)          close matches; how to list
+    ├─ UnknownStructureError(KeyError)        close matches; readable str()
+    ├─ InvalidAtlasError(ValueError)          carries every finding, each with a code
+    ├─ IncompleteAtlasError(FileNotFoundError)  what is missing, how to repair
+    └─ RemoteError(ConnectionError)
+       ├─ OfflineError
+       └─ ChecksumError
+
+Each class also derives from the standard exception that 1.x raised (or let through) in the same
+place, so that ``except KeyError`` written years ago and ``except AtlasError`` written today both work.
+This module holds no logic besides the wording of messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or worth knowing, about an atlas.
+
+    Parameters
+    ----------
+    code
+        Stable identifier, for example ``"duplicate-acronym"``.
+    message
+        One sentence for people: what, where, expected against found.
+    severity
+        ``"error"`` when the atlas cannot be used as it is, else ``"warning"``.
+    """
+
+    code: str
+    message: str
+    severity: str = "warning"
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class AtlasError(Exception):
+    """Root of everything this library raises on purpose."""
+
+
+class InvalidInputError(AtlasError, ValueError):
+    """An argument cannot be understood: points, units, depths, versions, files of points."""
+
+
+class UnknownAtlasError(AtlasError, ValueError):
+    """No atlas of this name (or version) is installed or known."""
+
+
+class UnknownStructureError(AtlasError, KeyError):
+    """No structure answers to this id, acronym or name.
+
+    The search for close matches runs only when the message is read, because callers that probe
+    with ``try/except KeyError`` in a loop would otherwise pay for it every time.
+
+    Parameters
+    ----------
+    key
+        What was asked for.
+    suggest
+        Called when the message is read; returns close matches, best first.
+    """
+
+    def __init__(self, key: object, suggest: Callable[[], Sequence[str]] | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self._suggest = suggest
+
+    def __str__(self) -> str:
+        text = f"No structure has the id, acronym or name {self.key!r}."
+        matches = list(self._suggest()) if self._suggest else []
+        if matches:
+            text += f" Close matches: {', '.join(matches)}."
+        return f"{text} Search with atlas.structures.find(...)."
+
+    def __reduce__(self) -> tuple[object, ...]:
+        matches = tuple(self._suggest()) if self._suggest else ()
+        return (_rebuild_unknown_structure, (self.key, matches))
+
+
+def _rebuild_unknown_structure(key: object, matches: Sequence[str]) -> UnknownStructureError:
+    return UnknownStructureError(key, lambda: matches)
+
+
+class InvalidAtlasError(AtlasError, ValueError):
+    """The atlas contradicts itself or its format; every finding is listed.
+
+    Parameters
+    ----------
+    where
+        The file or folder that was read.
+    findings
+        What is wrong, most important first.
+    """
+
+    def __init__(self, where: object, findings: Sequence[Finding]) -> None:
+        super().__init__(where, findings)
+        self.where = where
+        self.findings = tuple(findings)
+
+    def __str__(self) -> str:
+        if len(self.findings) == 1:
+            return f"{self.where} is not a valid atlas: {self.findings[0]}"
+        lines = "".join(f"\n  - {finding}" for finding in self.findings)
+        return f"{self.where} is not a valid atlas, {len(self.findings)} findings:{lines}"
+
+
+class IncompleteAtlasError(AtlasError, FileNotFoundError):
+    """A file that the atlas needs is missing or cut short."""
+
+
+class RemoteError(AtlasError, ConnectionError):
+    """A remote could not be reached, refused, or answered nonsense."""
+
+
+class OfflineError(RemoteError):
+    """Network use was needed but is switched off, or no network is there."""
+
+
+class ChecksumError(RemoteError):
+    """Bytes arrived whole but are not the bytes that were published."""

@@ -1,0 +1,266 @@
+"""The packaged layout of BrainGlobe 1.x and 2.x: a folder of TIFFs, JSON and OBJ meshes.
+
+``metadata.json``, ``structures.json``, ``reference.tiff``, ``annotation.tiff``, ``hemispheres.tiff``
+(only of asymmetric atlases), ``<additional reference>.tiff``, ``meshes/<id>.obj``. Opening reads the
+two JSON files; volumes and meshes are read when asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
+from bg_atlasapi.formats.tiff import Layout, TiffVolume
+from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.model.terminology import Record, Terminology
+
+METADATA = "metadata.json"
+STRUCTURES = "structures.json"
+REFERENCE = "reference.tiff"
+ANNOTATION = "annotation.tiff"
+HEMISPHERES = "hemispheres.tiff"
+MESHES = "meshes"
+_WHITE = (255, 255, 255)
+
+
+def open_package(folder: Path) -> Atlas:
+    """Open an atlas folder.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        If the folder or one of its required files is missing.
+    InvalidAtlasError
+        If a file contradicts its format; carries every finding.
+    """
+    require_files(folder)
+    metadata = read_metadata(folder)
+    entries = read_structures(folder)
+    space = space_of(metadata)
+    symmetric = metadata.get("symmetric", not (folder / HEMISPHERES).exists())
+    return Atlas(
+        metadata=metadata,
+        structures=entries,
+        space=space,
+        terminology=terminology_of(entries, folder / STRUCTURES),
+        annotation=_LabelTiff(folder / ANNOTATION, space.shape),
+        hemispheres=None if symmetric else _LabelTiff(folder / HEMISPHERES, space.shape),
+    )
+
+
+class _LabelTiff(TiffVolume):
+    """A TIFF of labels, checked when its header is first read: the stated shape, whole numbers."""
+
+    def __init__(self, path: Path, stated_shape: tuple[int, ...]) -> None:
+        super().__init__(path)
+        self._stated_shape = stated_shape
+
+    def _read_layout(self) -> Layout:
+        layout = super()._read_layout()
+        check_shape(self.path, layout.shape, self._stated_shape)
+        if layout.dtype.kind not in "iu":
+            text = f"Labels must be whole numbers, {self.path.name} holds {layout.dtype}."
+            raise InvalidAtlasError(self.path.parent, [Finding("label-type", text, "error")])
+        return layout
+
+
+def require_files(folder: Path) -> None:
+    """Check that the files every package has are there.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        Names all that are missing.
+    """
+    if not folder.is_dir():
+        message = f"There is no atlas folder {folder}."
+        raise IncompleteAtlasError(message)
+    needed = (METADATA, STRUCTURES, REFERENCE, ANNOTATION)
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        message = (
+            f"The atlas folder {folder} is incomplete: {', '.join(missing)} missing. "
+            "Remove the folder and install the atlas again."
+        )
+        raise IncompleteAtlasError(message)
+
+
+def read_json_file(path: Path) -> Any:
+    """Read a JSON file of an atlas.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        If it cannot be read.
+    InvalidAtlasError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or error}."
+        raise IncompleteAtlasError(message) from error
+    except (ValueError, RecursionError) as error:
+        text = f"{path.name} is not JSON: {error}."
+        raise InvalidAtlasError(path.parent, [Finding("not-json", text, "error")]) from error
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Read and check ``metadata.json``.
+
+    Raises
+    ------
+    InvalidAtlasError
+        With every key that is missing or malformed.
+    """
+    metadata = read_json_file(folder / METADATA)
+    if not isinstance(metadata, dict):
+        text = f"{METADATA} must hold an object, not {type(metadata).__name__}."
+        raise InvalidAtlasError(folder, [Finding("metadata-type", text, "error")])
+    findings = list(_metadata_findings(metadata))
+    if findings:
+        raise InvalidAtlasError(folder, findings)
+    return metadata
+
+
+def _metadata_findings(metadata: Mapping[str, Any]) -> list[Finding]:
+    checks = {
+        "shape": (_is_shape, "three positive whole numbers"),
+        "resolution": (_is_resolution, "three positive voxel sizes in µm"),
+        "orientation": (_is_orientation, 'three letters such as "asr", one of each axis'),
+    }
+    findings = []
+    for key, (valid, expected) in checks.items():
+        if key not in metadata:
+            findings.append(Finding("metadata-missing", f"{METADATA} lacks {key!r}.", "error"))
+        elif not valid(metadata[key]):
+            text = f"{METADATA}: {key!r} must be {expected}, got {metadata[key]!r}."
+            findings.append(Finding("metadata-value", text, "error"))
+    return findings
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_shape(value: Any) -> bool:
+    return _is_resolution(value) and all(float(item).is_integer() for item in value)
+
+
+def _is_resolution(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(_is_number(item) and 0 < item < float("inf") for item in value)
+    )
+
+
+def _is_orientation(value: Any) -> bool:
+    axes = {"p": 0, "a": 0, "s": 1, "i": 1, "l": 2, "r": 2}
+    return isinstance(value, str) and sorted(axes.get(c, 3) for c in value.lower()) == [0, 1, 2]
+
+
+def space_of(metadata: Mapping[str, Any]) -> CoordinateSpace:
+    """Return the coordinate space that valid metadata describes."""
+    first, second, third = (int(item) for item in metadata["shape"])
+    sizes = tuple(float(item) for item in metadata["resolution"])
+    return CoordinateSpace(
+        (first, second, third), (sizes[0], sizes[1], sizes[2]), metadata["orientation"].lower()
+    )
+
+
+def check_shape(path: Path, found: tuple[int, ...], stated: tuple[int, ...]) -> None:
+    """Check a volume's shape against the metadata.
+
+    Raises
+    ------
+    InvalidAtlasError
+        With both shapes.
+    """
+    if found != stated:
+        text = f"{METADATA} says the shape is {stated}, {path.name} has {found}."
+        raise InvalidAtlasError(path.parent, [Finding("shape-mismatch", text, "error")])
+
+
+def read_structures(folder: Path) -> list[dict[str, Any]]:
+    """Read ``structures.json`` as the list of objects it must be.
+
+    Raises
+    ------
+    InvalidAtlasError
+        If it is anything else.
+    """
+    entries = read_json_file(folder / STRUCTURES)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        text = f"{STRUCTURES} must hold a list of objects, one for each structure."
+        raise InvalidAtlasError(folder, [Finding("structures-type", text, "error")])
+    return entries
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable(Exception):  # noqa: N818 - never leaves this module
+    text: str
+
+
+def terminology_of(entries: Sequence[Mapping[str, Any]], where: object) -> Terminology:
+    """Make a terminology from the entries of ``structures.json``.
+
+    Raises
+    ------
+    InvalidAtlasError
+        With every entry that cannot be used, or for a missing root or a cycle.
+    """
+    records, findings = [], []
+    for position, entry in enumerate(entries):
+        try:
+            records.append(_record(entry))
+        except _Unreadable as problem:
+            text = f"Entry {position} of {STRUCTURES}: {problem.text}."
+            findings.append(Finding("structure-entry", text, "error"))
+    if findings:
+        raise InvalidAtlasError(where, findings)
+    try:
+        return Terminology(records)
+    except InvalidAtlasError as error:
+        raise InvalidAtlasError(where, error.findings) from None
+
+
+def _record(entry: Mapping[str, Any]) -> Record:
+    identifier = _whole(entry.get("id"), "id")
+    acronym = entry.get("acronym")
+    acronym = str(identifier) if acronym is None else str(acronym)
+    name = entry.get("name")
+    colour = entry.get("rgb_triplet") or _WHITE
+    if not isinstance(colour, list | tuple) or len(colour) != 3:
+        raise _Unreadable(f"rgb_triplet must be three numbers, got {colour!r}")
+    red, green, blue = (min(max(_whole(part, "rgb_triplet"), 0), 255) for part in colour)
+    return Record(
+        id=identifier,
+        acronym=acronym,
+        name=acronym if name is None else str(name),
+        path=_path(entry, identifier),
+        rgb=(red, green, blue),
+    )
+
+
+def _path(entry: Mapping[str, Any], identifier: int) -> tuple[int, ...]:
+    stated = entry.get("structure_id_path")
+    if isinstance(stated, str):  # "/997/8/", as structures.csv spells it
+        stated = [part for part in stated.split("/") if part]
+    if not isinstance(stated, list | tuple):
+        raise _Unreadable(f"structure_id_path must be a list of ids, got {stated!r}")
+    path = tuple(_whole(part, "structure_id_path") for part in stated)
+    return path if path and path[-1] == identifier else (*path, identifier)
+
+
+def _whole(value: Any, key: str) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if _is_number(value) and float(value).is_integer():
+        return int(value)
+    raise _Unreadable(f"{key} must be a whole number, got {value!r}")

@@ -1,0 +1,184 @@
+"""Volumes stored as TIFF stacks, read lazily.
+
+An uncompressed stack, which is what the BrainGlobe packages hold, lies in one piece and is mapped:
+opening costs nothing and a slice reads a slice. A compressed one is decoded page by page. Decoding
+itself is tifffile's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bg_atlasapi.errors import IncompleteAtlasError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the header of a TIFF says.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the stack, in native byte order.
+    offset
+        Where the voxels start, if they lie in one piece, native and uncompressed; else None.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int | None
+
+
+class TiffVolume:
+    """A TIFF stack as a ``VolumeSource``.
+
+    Parameters
+    ----------
+    path
+        The file; it is opened when something is first asked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _read_layout(self) -> Layout:
+        return read_layout(self.path)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return self._read_layout()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return self._layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, in native byte order."""
+        return self._layout.dtype
+
+    @cached_property
+    def _map(self) -> npt.NDArray[Any] | None:
+        return self._open_map("r")
+
+    def _open_map(self, mode: Any) -> npt.NDArray[Any] | None:
+        layout = self._layout
+        if layout.offset is None or 0 in layout.shape:
+            return None
+        with _reading(self.path):
+            mapped = np.memmap(self.path, layout.dtype, mode, layout.offset, layout.shape)
+        return mapped.view(np.ndarray)
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return a read-only array over the file, or None where it is encoded."""
+        return self._map
+
+    def read(self) -> npt.NDArray[Any]:
+        """Return a writable array, private to the caller.
+
+        Where the file can be mapped the array is copy-on-write: pages load when touched, and
+        writing to it never reaches the file.
+        """
+        private = self._open_map("c")
+        if private is not None:
+            return private
+        volume = np.empty(self.shape, self.dtype)
+        done = 0
+        for slab in self.slabs():
+            volume[done : done + len(slab)] = slab
+            done += len(slab)
+        return volume
+
+    def slabs(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the volume in parts along the first axis, decoded one page at a time."""
+        import tifffile  # noqa: PLC0415 - 30 ms that an open without volumes need not pay
+
+        layout = self._layout
+        with _reading(self.path), tifffile.TiffFile(self.path) as file:
+            series = file.series[0]
+            pages = [page for page in series.pages if page is not None]
+            if len(pages) == layout.shape[0] and len(layout.shape) == 3:
+                for page in pages:
+                    yield page.asarray().astype(layout.dtype, copy=False)[np.newaxis]
+            else:
+                yield series.asarray().astype(layout.dtype, copy=False)
+
+
+def read_layout(path: Path) -> Layout:
+    """Read the header of a TIFF stack.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        If the file is missing, is not a TIFF, or is shorter than its header says.
+    """
+    import tifffile  # noqa: PLC0415 - see above
+
+    with _reading(path), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        native = series.dtype.newbyteorder("=")
+        contiguous = series.dataoffset
+        layout = Layout(
+            tuple(series.shape), native, contiguous if file.byteorder == _NATIVE else None
+        )
+        needed = _bytes_needed(series, contiguous)
+    size = path.stat().st_size
+    if size < needed:
+        raise _damaged(path, f"it should have at least {needed:,} bytes and has {size:,}")
+    return layout
+
+
+def _bytes_needed(series: Any, contiguous: int | None) -> int:
+    if contiguous is not None:
+        return int(contiguous) + int(series.nbytes)
+    ends = [
+        offset + count
+        for page in series.pages
+        if page is not None
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    return max(ends, default=0)
+
+
+_NATIVE = "<" if np.little_endian else ">"
+
+
+class _reading:
+    """Turn what tifffile and the system raise on a bad file into an ``IncompleteAtlasError``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        if isinstance(error, FileNotFoundError):
+            raise _damaged(self._path, "the file is missing") from error
+        if isinstance(error, PermissionError):
+            raise _damaged(self._path, "this account may not read it") from error
+        if "imagecodecs" in str(error):
+            message = (
+                f"{self._path} is compressed in a way that needs the package imagecodecs: "
+                'pip install "bg-atlasapi[tiff]".'
+            )
+            raise IncompleteAtlasError(message) from error
+        raise _damaged(self._path, f"it cannot be decoded ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> IncompleteAtlasError:
+    message = (
+        f"{path} is missing or damaged: {what}. Remove the folder {path.parent} and install the "
+        "atlas again."
+    )
+    return IncompleteAtlasError(message)

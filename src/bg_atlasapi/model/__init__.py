@@ -1,0 +1,1 @@
+"""The pure part: terminology, space, labels. numpy only, no files, no network."""

@@ -1,0 +1,50 @@
+"""An opened atlas: its parts, each read when first asked for.
+
+This is what readers (``formats``) make and questions (``query``) take. It knows nothing of names,
+versions, folders' places or the 1.x attributes; ``bg_atlasapi.core.Atlas`` puts those on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.model.terminology import Terminology
+from bg_atlasapi.model.volume import VolumeSource
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The parts of one atlas.
+
+    Parameters
+    ----------
+    metadata
+        As published.
+    structures
+        As published, in file order; what the terminology was made from.
+    space
+        Shape, voxel size, orientation.
+    terminology
+        The structures.
+    annotation
+        The label volume, ids.
+    hemispheres
+        1 left, 2 right per voxel; None for a symmetric atlas, where it is computed.
+    """
+
+    metadata: Mapping[str, Any]
+    structures: Sequence[Mapping[str, Any]]
+    space: CoordinateSpace
+    terminology: Terminology
+    annotation: VolumeSource
+    hemispheres: VolumeSource | None
+
+    @cached_property
+    def labels(self) -> LabelVolume:
+        """The annotation with its terminology."""
+        return LabelVolume(self.annotation, self.terminology)

@@ -1,0 +1,148 @@
+"""The coordinate space of an atlas: axes, orientation, voxel size, shape.
+
+Axis order is the atlas's own. An orientation such as ``"asr"`` names, for each axis, the side where
+index 0 lies (anterior, superior, right). The origin is the corner of voxel 0; voxel ``i`` covers
+``[i, i + 1)`` times the voxel size, so ``voxel = floor(physical / size)``. Lengths are in µm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bg_atlasapi.errors import InvalidInputError
+
+UM_PER_UNIT = {"um": 1.0, "mm": 1000.0}
+UNITS = ("um", "mm", "voxel")
+LEFT, RIGHT = 1, 2
+_AXES = {
+    "p": "sagittal",
+    "a": "sagittal",
+    "s": "vertical",
+    "i": "vertical",
+    "l": "frontal",
+    "r": "frontal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinateSpace:
+    """Shape, voxel size and orientation of a volume.
+
+    Parameters
+    ----------
+    shape
+        Voxels along each of the three axes.
+    spacing_um
+        Voxel size along each axis, µm.
+    orientation
+        Three letters of "pasilr", the side of index 0 of each axis, for example ``"asr"``.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_um: tuple[float, float, float]
+    orientation: str = "asr"
+
+    def scale_um(self, unit: str) -> tuple[float, float, float]:
+        """Return the size of a voxel along each axis in a unit: points divided by it are voxels.
+
+        Raises
+        ------
+        InvalidInputError
+            If the unit is none of ``"um"``, ``"mm"``, ``"voxel"``.
+        """
+        if unit == "voxel":
+            return (1.0, 1.0, 1.0)
+        if unit not in UM_PER_UNIT:
+            message = f"{unit!r} is not a unit of coordinates; use one of {', '.join(UNITS)}."
+            raise InvalidInputError(message)
+        first, second, third = self.spacing_um
+        per = UM_PER_UNIT[unit]
+        return (first / per, second / per, third / per)
+
+    @property
+    def left_right_axis(self) -> int:
+        """Index of the axis that runs between left and right."""
+        return [_AXES[letter] for letter in self.orientation].index("frontal")
+
+    @property
+    def first_half(self) -> int:
+        """Hemisphere (1 left, 2 right) where the left-right axis begins."""
+        return RIGHT if self.orientation[self.left_right_axis] == "r" else LEFT
+
+    def left_span(self) -> tuple[int, int]:
+        """Return the half-open range of left-right indices that are left.
+
+        The split is symmetric; of an odd number of planes the middle one is left.
+        """
+        count = self.shape[self.left_right_axis]
+        return (count // 2, count) if self.first_half == RIGHT else (0, count - count // 2)
+
+    def hemisphere_of(self, voxel: Sequence[int]) -> int:
+        """Return the hemisphere of one voxel inside the volume: 1 left, 2 right."""
+        first, end = self.left_span()
+        return LEFT if first <= voxel[self.left_right_axis] < end else RIGHT
+
+    def hemispheres(self) -> npt.NDArray[np.uint8]:
+        """Return the hemisphere of every voxel: ``uint8``, 1 left, 2 right, the volume's shape."""
+        axis = self.left_right_axis
+        volume = np.full(self.shape, RIGHT, dtype=np.uint8)
+        where: list[slice] = [slice(None)] * 3
+        where[axis] = slice(*self.left_span())
+        volume[tuple(where)] = LEFT
+        return volume
+
+
+def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integer], bool]:
+    """Return points as an ``(N, 3)`` array, and whether a single triplet was given.
+
+    Parameters
+    ----------
+    points
+        One triplet or ``(N, 3)`` numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not numbers, or of another shape.
+    """
+    try:
+        array = np.asarray(points)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iuf":
+        message = f"Points must be real numbers in an (N, 3) array, got {_describe(points)}."
+        raise InvalidInputError(message)
+    single = array.ndim == 1 and array.shape == (3,)
+    if single:
+        array = array[np.newaxis]
+    if array.size == 0 and array.ndim <= 2:
+        array = array.reshape(0, 3)
+    if array.ndim != 2 or array.shape[1] != 3:
+        message = f"Points must have the shape (N, 3) or (3,), got {array.shape}."
+        raise InvalidInputError(message)
+    return array, single
+
+
+def _describe(points: object) -> str:
+    kind = getattr(points, "dtype", None)
+    return f"an array of {kind}" if kind is not None else f"{points!r}"[:60]
+
+
+def triplet(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return three finite numbers as floats.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are not three, or they are not finite.
+    """
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        message = f"Expected three finite numbers, got {values!r}."
+        raise InvalidInputError(message)
+    return (numbers[0], numbers[1], numbers[2])

@@ -1,0 +1,283 @@
+"""Which structure is each point in?
+
+Points are divided by the voxel size, floored, checked against the edges and gathered, block by
+block, so that temporaries stay in the processor's cache and memory does not grow with the number of
+points. Outside is an answer: negative, beyond the edge, NaN, infinite and background points all
+come back as id 0, "Outside atlas".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.model.id_index import UNLISTED
+from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.parallel import over_blocks
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points
+from bg_atlasapi.model.terminology import Terminology
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# 64 k points and their temporaries stay in a core's L2 cache; measured best of 16 k to 256 k.
+BLOCK = 1 << 16
+ELSEWHERE_LABEL = "Elsewhere"
+_HEMISPHERES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where points are; all arrays of shape ``(n,)``.
+
+    Parameters
+    ----------
+    ids
+        Label under each point, 0 outside; the annotation's type.
+    codes
+        ``int32``: code of the structure, 0 outside, -1 for a label the terminology lacks.
+    inside
+        Within the volume (background included).
+    hemispheres
+        ``uint8``: 1 left, 2 right, 0 beyond the volume.
+    """
+
+    ids: npt.NDArray[np.integer]
+    codes: npt.NDArray[np.int32]
+    inside: npt.NDArray[np.bool_]
+    hemispheres: npt.NDArray[np.uint8]
+
+
+def locate(
+    labels: LabelVolume,
+    space: CoordinateSpace,
+    points: npt.ArrayLike,
+    unit: str = "um",
+    hemispheres: npt.NDArray[np.integer] | None = None,
+) -> Located:
+    """Find the label and hemisphere of points.
+
+    Parameters
+    ----------
+    labels
+        The annotation.
+    space
+        Its voxel size and orientation.
+    points
+        ``(N, 3)`` numbers in the atlas's axis order, origin at the corner of voxel 0.
+    unit
+        ``"um"``, ``"mm"`` or ``"voxel"``.
+    hemispheres
+        1 left, 2 right per voxel, of an asymmetric atlas; None computes them.
+
+    Raises
+    ------
+    InvalidInputError
+        If points are not numbers of shape ``(N, 3)`` or the unit is unknown.
+    """
+    array, _ = as_points(points)
+    scale = space.scale_um(unit)
+    count = len(array)
+    answer = Located(
+        ids=np.empty(count, labels.dtype),
+        codes=np.empty(count, np.int32),
+        inside=np.empty(count, np.bool_),
+        hemispheres=np.empty(count, np.uint8),
+    )
+    flat_hemispheres = None if hemispheres is None else hemispheres.reshape(-1)
+
+    def block(part: slice) -> None:
+        flat, inside, left = _voxels(array[part], scale, space)
+        ids, codes = labels.sample(flat)
+        answer.inside[part] = inside
+        np.multiply(ids, inside, out=answer.ids[part], casting="unsafe")
+        np.multiply(codes, inside, out=answer.codes[part])
+        if flat_hemispheres is None:
+            side = np.where(left, LEFT, RIGHT)
+        else:
+            side = flat_hemispheres.take(flat, mode="clip")
+        np.multiply(side, inside, out=answer.hemispheres[part], casting="unsafe")
+
+    if count and 0 not in labels.shape:
+        over_blocks(block, count, BLOCK)
+    else:
+        for array_of_answer in (answer.ids, answer.codes, answer.inside, answer.hemispheres):
+            array_of_answer[...] = 0
+    return answer
+
+
+def voxel_of(
+    point: Sequence[float], scale: Sequence[float], shape: Sequence[int]
+) -> tuple[int, int, int] | None:
+    """Return the voxel of one point, None outside; the scalar twin of ``locate``, 50 times faster.
+
+    Parameters
+    ----------
+    point
+        Three numbers.
+    scale
+        Size of a voxel in the unit of the point.
+    shape
+        Voxels along each axis.
+    """
+    (a, b, c), (p, q, r), (i, j, k) = point, scale, shape
+    a, b, c = a / p, b / q, c / r
+    if 0 <= a < i and 0 <= b < j and 0 <= c < k:  # a NaN compares false
+        return (int(a), int(b), int(c))
+    return None
+
+
+def _voxels(
+    points: npt.NDArray[np.floating | np.integer],
+    scale: Sequence[float],
+    space: CoordinateSpace,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return each point's flat voxel index (0 where outside), whether it is inside, and left."""
+    flat = np.zeros(len(points))
+    inside = np.ones(len(points), np.bool_)
+    left = inside
+    first_left, end_left = space.left_span()
+    for axis, (size, length) in enumerate(zip(scale, space.shape, strict=True)):
+        voxel = np.floor(np.divide(points[:, axis], size, dtype=np.float64))
+        inside &= (voxel >= 0) & (voxel < length)  # a NaN compares false
+        if axis == space.left_right_axis:
+            left = (voxel >= first_left) & (voxel < end_left)
+        flat *= length
+        flat += voxel
+    flat[~inside] = 0
+    return flat.astype(np.int64), inside, left
+
+
+def ancestors_at(
+    terminology: Terminology, at: int | Sequence[object]
+) -> tuple[npt.NDArray[np.int32], bool]:
+    """Return the table code → code that answers ``at=``, and whether it leaves gaps.
+
+    Parameters
+    ----------
+    terminology
+        The structures.
+    at
+        A depth (0 is the root; negative counts up from the structure itself), or structures: each
+        code maps to the deepest of them that holds it, to 0 where none does.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither.
+    UnknownStructureError
+        If one of the structures is not known.
+    """
+    if isinstance(at, bool):
+        message = f"at= takes a depth or a list of structures, got {at!r}."
+        raise InvalidInputError(message)
+    if isinstance(at, int | np.integer):
+        return terminology.codes_at_depth(int(at)), False
+    keys = [at] if isinstance(at, str) else list(at)
+    return terminology.codes_under([terminology.code(key) for key in keys]), True
+
+
+def roll_up(located: Located, terminology: Terminology, at: int | Sequence[object]) -> Located:
+    """Replace each point's structure by its ancestor at a depth or among given structures.
+
+    Labels that the terminology lacks have no ancestors: at a depth they stay themselves, among
+    given structures they are elsewhere.
+    """
+    table, gaps = ancestors_at(terminology, at)
+    codes = np.where(located.codes >= 0, table[located.codes], 0 if gaps else UNLISTED)
+    ids = terminology.ids[codes].astype(np.int64)
+    if not gaps:
+        ids = np.where(codes == UNLISTED, located.ids, ids)
+    fits = located.ids.dtype if ids.max(initial=0) <= np.iinfo(located.ids.dtype).max else np.int64
+    return Located(ids.astype(fits), codes.astype(np.int32), located.inside, located.hemispheres)
+
+
+def lookup(
+    labels: LabelVolume,
+    space: CoordinateSpace,
+    points: npt.ArrayLike,
+    unit: str = "um",
+    at: int | Sequence[object] | None = None,
+    hemispheres: npt.NDArray[np.integer] | None = None,
+) -> pd.DataFrame:
+    """Answer points as a table, a row a point.
+
+    Parameters
+    ----------
+    labels, space, points, unit, hemispheres
+        As in ``locate``.
+    at
+        As in ``ancestors_at``; None answers the labels themselves.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``; ``acronym``, ``name`` (categorical, in the order of the hierarchy); ``hemisphere``
+        ("left", "right", missing beyond the volume); ``inside`` (within the volume).
+    """
+    import pandas as pd  # noqa: PLC0415 - 400 ms that an import of the package need not pay
+
+    found = located = locate(labels, space, points, unit, hemispheres)
+    if at is not None:
+        located = roll_up(found, labels.terminology, at)
+    elsewhere = (located.ids == 0) & (found.ids != 0) if at is not None else None
+    rows, extra = _label_rows(located, labels.terminology, elsewhere)
+    return pd.DataFrame(
+        {
+            "id": located.ids,
+            "acronym": _categorical(rows, (*labels.terminology.acronyms, *extra)),
+            "name": _categorical(rows, (*labels.terminology.names, *extra)),
+            "hemisphere": pd.Categorical.from_codes(
+                located.hemispheres.view(np.int8) - 1, categories=list(_HEMISPHERES), validate=False
+            ),
+            "inside": located.inside,
+        },
+        copy=False,
+    )
+
+
+def acronyms(located: Located, terminology: Terminology, outside: str) -> npt.NDArray[np.object_]:
+    """Return the acronym of each point: ``outside`` for code 0, "unlisted <id>" for code -1."""
+    rows, extra = _label_rows(located, terminology, None)
+    texts = np.array([outside, *terminology.acronyms[1:], *extra], dtype=object)
+    return texts[rows]
+
+
+def unlisted_label(identifier: int) -> str:
+    """Return how a label that the terminology lacks is called."""
+    return f"unlisted {identifier}"
+
+
+def _label_rows(
+    located: Located, terminology: Terminology, elsewhere: npt.NDArray[np.bool_] | None
+) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Return which label each point gets: a code, or the place of one of the extra labels after."""
+    first = len(terminology) + 1
+    rows, extra = located.codes, []
+    strange = rows == UNLISTED
+    if strange.any():
+        ids, place = np.unique(located.ids[strange], return_inverse=True)
+        rows = rows.copy()
+        rows[strange] = first + place
+        extra = [unlisted_label(int(identifier)) for identifier in ids]
+    if elsewhere is not None and elsewhere.any():
+        rows = np.where(elsewhere, np.int32(first + len(extra)), rows)
+        extra.append(ELSEWHERE_LABEL)
+    return rows, extra
+
+
+def _categorical(rows: npt.NDArray[np.int32], texts: Sequence[str]) -> pd.Categorical:
+    """Return texts by row as a categorical that holds just the texts in use, in their order."""
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    used = np.flatnonzero(np.bincount(rows, minlength=1))
+    ranks: dict[str, int] = {}
+    table = np.zeros(len(texts), np.int16 if len(used) < np.iinfo(np.int16).max else np.int32)
+    for row in used.tolist():  # several structures may share a name
+        table[row] = ranks.setdefault(texts[row], len(ranks))
+    return pd.Categorical.from_codes(table.take(rows), categories=list(ranks), validate=False)

@@ -1,0 +1,1 @@
+"""Where atlases are on this machine."""

@@ -1,0 +1,160 @@
+"""Find installed atlases: folders ``<name>_v<major>.<minor>`` in the atlas folder, and the embedded one.
+
+Only looks; never makes a folder, never reads an atlas, never uses the network.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bg_atlasapi.errors import InvalidInputError, UnknownAtlasError
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "data"
+_FOLDER = re.compile(r"(?P<name>.+)_v(?P<major>\d+)\.(?P<minor>\d+)")
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_RESOLUTION = re.compile(r"_(?P<size>\d+(?:\.\d+)?)(?P<unit>nm|um|mm)")
+_UM = {"nm": 0.001, "um": 1.0, "mm": 1000.0}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InstalledAtlas:
+    """One version of an atlas on this machine.
+
+    Parameters
+    ----------
+    name
+        Without version, for example ``"allen_mouse_25um"``.
+    version
+        Major and minor.
+    path
+        Its folder.
+    """
+
+    name: str
+    version: tuple[int, int]
+    path: Path
+
+    @property
+    def version_text(self) -> str:
+        """The version as people write it, ``"1.2"``."""
+        return f"{self.version[0]}.{self.version[1]}"
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Read ``"1.2"`` or ``"v1.2"``.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is something else.
+    """
+    match = _VERSION.fullmatch(str(text).strip())
+    if match is None:
+        message = f"{text!r} is not an atlas version; write it like '1.2'."
+        raise InvalidInputError(message)
+    return (int(match[1]), int(match[2]))
+
+
+def parse_folder(folder: Path) -> InstalledAtlas | None:
+    """Read name and version off a folder's name, None if it does not have that form."""
+    match = _FOLDER.fullmatch(folder.name)
+    if match is None:
+        return None
+    return InstalledAtlas(match["name"], (int(match["major"]), int(match["minor"])), folder)
+
+
+def installed(brainglobe_dir: Path) -> list[InstalledAtlas]:
+    """List every version of every atlas here, by name, oldest version first.
+
+    The user's folder goes before the embedded atlas: a version found in both is the user's.
+    """
+    found: dict[tuple[str, tuple[int, int]], InstalledAtlas] = {}
+    for folder in (brainglobe_dir, EMBEDDED):
+        for atlas in _in_folder(folder):
+            found.setdefault((atlas.name, atlas.version), atlas)
+    return sorted(found.values())
+
+
+def _in_folder(folder: Path) -> Iterable[InstalledAtlas]:
+    try:
+        children = sorted(folder.iterdir())
+    except OSError:  # absent, a file, or not ours to read: nothing is installed there
+        return
+    for child in children:
+        atlas = parse_folder(child)
+        if atlas is not None and child.is_dir():
+            yield atlas
+
+
+def newest(atlases: Iterable[InstalledAtlas]) -> dict[str, InstalledAtlas]:
+    """Return the newest version of each name."""
+    return {atlas.name: atlas for atlas in sorted(atlases)}
+
+
+def find(
+    name: str, brainglobe_dir: Path, version: str | None = None, resolution: float | None = None
+) -> InstalledAtlas:
+    """Find an installed atlas.
+
+    Parameters
+    ----------
+    name
+        With resolution (``"allen_mouse_25um"``), or without when ``resolution`` is given.
+    brainglobe_dir
+        The user's atlas folder.
+    version
+        Like ``"1.2"``; default the newest.
+    resolution
+        Voxel size, µm. Names hold it rounded down (``whs_sd_rat_39um`` is 39.0625 µm).
+
+    Raises
+    ------
+    UnknownAtlasError
+        Says what is here, what is close, and where was looked.
+    """
+    here = installed(brainglobe_dir)
+    if resolution is not None:
+        name = _with_resolution(name, resolution, here)
+    candidates = [atlas for atlas in here if atlas.name == name]
+    if not candidates:
+        raise UnknownAtlasError(_unknown(name, here, brainglobe_dir))
+    if version is None:
+        return candidates[-1]
+    wanted = parse_version(version)
+    for atlas in candidates:
+        if atlas.version == wanted:
+            return atlas
+    versions = ", ".join(atlas.version_text for atlas in candidates)
+    message = f"Version {version} of {name} is not installed; installed: {versions}."
+    raise UnknownAtlasError(message)
+
+
+def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas]) -> str:
+    sizes = {}
+    for atlas in here:
+        match = _RESOLUTION.fullmatch(atlas.name.removeprefix(name))
+        if atlas.name.startswith(name) and match:
+            sizes[float(match["size"]) * _UM[match["unit"]]] = atlas.name
+    for size in (float(resolution), float(int(resolution))):
+        if size in sizes:
+            return sizes[size]
+    if sizes:
+        have = ", ".join(f"{size:g}" for size in sorted(sizes))
+        message = f"{name} is not installed at {resolution:g} µm; installed: {have} µm."
+        raise UnknownAtlasError(message)
+    return f"{name}_{resolution:g}um"
+
+
+def _unknown(name: str, here: Iterable[InstalledAtlas], brainglobe_dir: Path) -> str:
+    names = sorted({atlas.name for atlas in here})
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return (
+        f"No atlas {name!r} is installed in {brainglobe_dir}.{hint} "
+        f"Installed: {', '.join(names)}. To add one, unpack its folder "
+        f"({name}_v<major>.<minor>) there; list with show_atlases() or 'brainglobe list'."
+    )
