@@ -70,7 +70,7 @@ class BrainGlobeAtlas(core.Atlas):
     atlas_name: str
     _remote_url_base = descriptors.remote_url_base
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - 1.x signature
         self,
         atlas_name: str,
         brainglobe_dir: PathLike | None = None,

@@ -149,10 +149,11 @@ class Atlas(Keeper):
     @kept
     def structures_list(self) -> list[dict[str, Any]]:
         """The structures as published, each with its ``mesh_filename``."""
-        entries = copy.deepcopy(list(self._model.structures))
-        for entry in entries:
-            entry["mesh_filename"] = self.root_dir / packaged.MESHES / f"{entry['id']}.obj"
-        return entries
+        meshes = self.root_dir / packaged.MESHES
+        return [
+            {**copy.deepcopy(dict(entry)), "mesh_filename": meshes / f"{entry['id']}.obj"}
+            for entry in self._model.structures
+        ]
 
     @kept
     def structures(self) -> StructuresDict:

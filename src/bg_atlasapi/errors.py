@@ -13,7 +13,8 @@
        └─ ChecksumError
 
 Each class also derives from the standard exception that 1.x raised (or let through) in the same
-place, so that ``except KeyError`` written years ago and ``except AtlasError`` written today both work.
+place, so that ``except KeyError`` written years ago and ``except AtlasError`` written today both
+work.
 This module holds no logic besides the wording of messages.
 """
 

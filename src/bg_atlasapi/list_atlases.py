@@ -1,7 +1,7 @@
 """Which atlases are there?
 
-In this version the answer is what is on this machine; ``show_atlases`` says so. Functions that ask a
-remote for its list raise ``RemoteError``.
+In this version the answer is what is on this machine; ``show_atlases`` says so. Functions that ask
+a remote for its list raise ``RemoteError``.
 """
 
 from __future__ import annotations

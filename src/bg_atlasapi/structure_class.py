@@ -1,8 +1,8 @@
 """Structures as dictionaries, as in 1.x, with their relatives as attributes.
 
-``atlas.structures["VISp"]`` is a dictionary of what the atlas says of a region, whose mesh loads when
-it is first asked for; ``.parent``, ``.children``, ``.descendants`` … lead to its relatives. The
-hierarchy itself is the terminology's (``bg_atlasapi.model``); this module only dresses it.
+``atlas.structures["VISp"]`` is a dictionary of what the atlas says of a region, whose mesh loads
+when it is first asked for; ``.parent``, ``.children``, ``.descendants`` … lead to its relatives.
+The hierarchy itself is the terminology's (``bg_atlasapi.model``); this module only dresses it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Structure(UserDict[str, Any]):
     """One region.
 
-    Keys: ``acronym``, ``id``, ``name``, ``structure_id_path``, ``rgb_triplet``, ``mesh_filename`` and
-    ``mesh`` (a ``meshio.Mesh``, points in µm, read when first asked for), each also an attribute.
+    Keys: ``acronym``, ``id``, ``name``, ``structure_id_path``, ``rgb_triplet``, ``mesh_filename``
+    and ``mesh`` (a ``meshio.Mesh``, points in µm, read when asked for), each an attribute too.
     """
 
     _family: StructuresDict | None = None
@@ -87,7 +87,7 @@ class Structure(UserDict[str, Any]):
     @property
     def mesh(self) -> meshio.Mesh | None:
         """The surface, points in µm."""
-        return self["mesh"]  # type: ignore[no-any-return]
+        return self["mesh"]
 
     def _relatives(self) -> tuple[StructuresDict, int]:
         if self._family is None:

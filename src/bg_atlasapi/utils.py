@@ -40,7 +40,7 @@ def _rich_atlas_metadata(atlas_name: str, metadata: dict[str, Any]) -> Panel:
     rows = {
         "name": Text.assemble(name, " ", (f"(v{metadata.get('version', '?')})", _GREY)),
         "species": Text(str(metadata.get("species", "unknown")), style="italic"),
-        "citation": Text.assemble(source or link, *([" ", (link, _GREY)] if source else [])),
+        "citation": Text.assemble(source, " " if source else "", (link, _GREY if source else "")),
         "link": Text(str(metadata.get("atlas_link", "unknown"))),
         "": Text(""),
         "orientation": Text(str(metadata.get("orientation", "unknown")), style="bold"),
@@ -110,7 +110,7 @@ def no_remotes(what: str) -> NoReturn:
     """
     message = (
         f"Cannot {what}: this version of bg_atlasapi does not download. Put the unpacked atlas "
-        "folder (<name>_v<major>.<minor>) into your brainglobe folder; 'brainglobe config' shows it."
+        "folder (<name>_v<major>.<minor>) into your brainglobe folder; see 'brainglobe config'."
     )
     raise RemoteError(message)
 

@@ -1,8 +1,8 @@
 """The packaged layout of BrainGlobe 1.x and 2.x: a folder of TIFFs, JSON and OBJ meshes.
 
-``metadata.json``, ``structures.json``, ``reference.tiff``, ``annotation.tiff``, ``hemispheres.tiff``
-(only of asymmetric atlases), ``<additional reference>.tiff``, ``meshes/<id>.obj``. Opening reads the
-two JSON files; volumes and meshes are read when asked for.
+``metadata.json``, ``structures.json``, ``reference.tiff``, ``annotation.tiff``,
+``hemispheres.tiff`` (only of asymmetric atlases), ``<additional reference>.tiff``,
+``meshes/<id>.obj``. Opening reads the two JSON files; volumes and meshes are read when asked for.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class TiffVolume:
         layout = self._layout
         if layout.offset is None or 0 in layout.shape:
             return None
-        with _reading(self.path):
+        with _Reading(self.path):
             mapped = np.memmap(self.path, layout.dtype, mode, layout.offset, layout.shape)
         return mapped.view(np.ndarray)
 
@@ -102,7 +102,7 @@ class TiffVolume:
         import tifffile  # noqa: PLC0415 - 30 ms that an open without volumes need not pay
 
         layout = self._layout
-        with _reading(self.path), tifffile.TiffFile(self.path) as file:
+        with _Reading(self.path), tifffile.TiffFile(self.path) as file:
             series = file.series[0]
             pages = [page for page in series.pages if page is not None]
             if len(pages) == layout.shape[0] and len(layout.shape) == 3:
@@ -122,7 +122,7 @@ def read_layout(path: Path) -> Layout:
     """
     import tifffile  # noqa: PLC0415 - see above
 
-    with _reading(path), tifffile.TiffFile(path) as file:
+    with _Reading(path), tifffile.TiffFile(path) as file:
         series = file.series[0]
         native = series.dtype.newbyteorder("=")
         contiguous = series.dataoffset
@@ -151,7 +151,7 @@ def _bytes_needed(series: Any, contiguous: int | None) -> int:
 _NATIVE = "<" if np.little_endian else ">"
 
 
-class _reading:
+class _Reading:
     """Turn what tifffile and the system raise on a bad file into an ``IncompleteAtlasError``."""
 
     def __init__(self, path: Path) -> None:

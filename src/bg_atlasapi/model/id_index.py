@@ -66,7 +66,7 @@ def _hash(ids: npt.NDArray[np.uint64], multiplier: int, bits: int) -> npt.NDArra
 def _perfect_multiplier(ids: npt.NDArray[np.uint64]) -> tuple[int, int]:
     """Return a multiplier and table size (bits) under which no two ids share a slot."""
     # n**2 / 2 / 2**bits collisions are expected: start near one, grow when luck is out.
-    bits = max(4, 2 * int(len(ids)).bit_length() - 1)
+    bits = max(4, 2 * len(ids).bit_length() - 1)
     multiplier = _FIRST_MULTIPLIER
     while True:
         for _ in range(_TRIES_PER_SIZE):

@@ -11,17 +11,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
-
-# 256 k codes and their temporaries stay in a core's L2 cache; measured flat from 64 k to 512 k.
-BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +52,6 @@ class ArraySource:
         yield self.array
 
 
-@dataclass(frozen=True, slots=True)
-class CodedVolume:
-    """An annotation as codes.
-
-    Parameters
-    ----------
-    codes
-        ``uint16`` (``uint32`` where there are more labels than that), one per voxel, flat in C order.
-    ids
-        Id of every code; codes past the terminology are labels it lacks.
-    """
-
-    codes: npt.NDArray[np.unsignedinteger]
-    ids: npt.NDArray[np.integer]
-
-
 class LabelVolume:
     """An annotation and the terminology that explains it.
 
@@ -98,7 +81,7 @@ class LabelVolume:
         return self.source.dtype
 
     @cached_property
-    def _mapped_flat(self) -> npt.NDArray[np.integer] | None:
+    def _mapped_flat(self) -> npt.NDArray[Any] | None:
         mapped = self.source.mapped()
         return None if mapped is None else mapped.reshape(-1)
 
@@ -183,7 +166,7 @@ class LabelVolume:
 
 
 def same_values(array: npt.NDArray[np.generic], source: VolumeSource) -> bool:
-    """Say whether an array still equals what is stored; False where that cannot be compared fast."""
+    """Say whether an array equals what is stored; False where that is slow to compare."""
     stored = source.mapped()
     if stored is None or not array.flags.c_contiguous or array.shape != stored.shape:
         return False
@@ -212,86 +195,3 @@ def _within(
         inside = one if inside is None else inside | one
     assert inside is not None
     return inside
-
-
-def encode(source: VolumeSource, terminology: Terminology) -> CodedVolume:
-    """Code a volume of ids.
-
-    Parameters
-    ----------
-    source
-        Integers.
-    terminology
-        Gives the codes; labels it lacks get the codes that follow, in order of their ids.
-    """
-    size = int(np.prod(source.shape, dtype=np.int64))
-    unlisted: dict[int, int] = {}
-    small = len(terminology) < np.iinfo(np.uint16).max // 2
-    codes = np.empty(size, dtype=np.uint16 if small else np.uint32)
-    try:
-        _encode_into(codes, source, terminology, unlisted)
-    except OverflowError:  # more unlisted labels than 16 bits can number
-        unlisted.clear()
-        codes = np.empty(size, dtype=np.uint32)
-        _encode_into(codes, source, terminology, unlisted)
-    extra = np.array(sorted(unlisted), dtype=np.int64)
-    if len(extra):
-        _renumber(codes, len(terminology) + 1, unlisted, extra)
-    ids = np.concatenate([terminology.ids.astype(np.int64), extra])
-    fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max
-    return CodedVolume(codes, ids.astype(np.uint32) if fits else ids)
-
-
-def _encode_into(
-    codes: npt.NDArray[np.unsignedinteger],
-    source: VolumeSource,
-    terminology: Terminology,
-    unlisted: dict[int, int],
-) -> None:
-    lock = threading.Lock()
-    limit = int(np.iinfo(codes.dtype).max)
-
-    def number(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        with lock:
-            for label in np.unique(ids).tolist():
-                unlisted.setdefault(label, len(terminology) + 1 + len(unlisted))
-            if len(terminology) + len(unlisted) > limit:
-                raise OverflowError
-            return np.array([unlisted[label] for label in ids.tolist()], dtype=np.int64)
-
-    done = 0
-    mapped = source.mapped()
-    for slab in [mapped] if mapped is not None else source.slabs():
-        flat = slab.reshape(-1)
-        target = codes[done : done + flat.size]
-
-        def code(part: slice, flat=flat, target=target) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-            ids = flat[part]
-            starts = np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1])
-            run_ids = ids[starts]
-            run_codes = terminology.index.positions(run_ids)
-            strange = run_codes == UNLISTED
-            if strange.any():
-                run_codes[strange] = number(run_ids[strange])
-            lengths = np.diff(starts, append=len(ids))
-            target[part] = np.repeat(run_codes.astype(target.dtype), lengths)
-
-        over_blocks(code, flat.size, BLOCK)
-        done += flat.size
-
-
-def _renumber(
-    codes: npt.NDArray[np.unsignedinteger],
-    first: int,
-    unlisted: dict[int, int],
-    extra: npt.NDArray[np.int64],
-) -> None:
-    """Make the codes of unlisted labels follow their ids, whatever thread met them first."""
-    table = np.arange(first + len(extra), dtype=codes.dtype)
-    for rank, label in enumerate(extra.tolist()):
-        table[unlisted[label]] = first + rank
-
-    def apply(part: slice) -> None:
-        codes[part] = table.take(codes[part])
-
-    over_blocks(apply, codes.size, BLOCK)

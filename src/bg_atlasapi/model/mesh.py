@@ -15,8 +15,8 @@ class TriangleMesh:
     Parameters
     ----------
     points
-        ``float64``, shape ``(n, 3)``, µm, columns in the atlas's axis order, origin at the corner of
-        voxel 0.
+        ``float64``, shape ``(n, 3)``, µm, columns in the atlas's axis order, origin at the corner
+        of voxel 0.
     triangles
         ``int64``, shape ``(m, 3)``, rows of ``points``.
     """

@@ -70,7 +70,7 @@ def arrange(rows: Sequence[Row]) -> Order:
 
 
 def _walk(root: int, children: dict[int, list[int]]) -> Order:
-    """Walk depth-first from the root, without recursion: real trees may be deep, hostile ones are."""
+    """Walk depth-first from the root, without recursion: hostile trees are deep."""
     positions: list[int] = []
     parents: list[int] = []
     last: list[int] = []

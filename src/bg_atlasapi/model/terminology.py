@@ -172,12 +172,13 @@ class Terminology:
 
     def acronyms_of(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
         """Return the acronyms of an array of codes 0…N, as an object array of the same shape."""
-        return np.array(self.acronyms, dtype=object)[np.asarray(codes)]
+        table: npt.NDArray[np.object_] = np.array(self.acronyms, dtype=object)
+        return np.asarray(table[np.asarray(codes)])
 
     def children(self, code: int) -> npt.NDArray[np.intp]:
         """Return the codes of the direct children, in order."""
         span = slice(code + 1, int(self.last[code]) + 1)
-        return np.flatnonzero(self.parents[span] == code) + code + 1
+        return np.asarray(np.flatnonzero(self.parents[span] == code) + code + 1)
 
     def ancestors(self, code: int) -> list[int]:
         """Return the codes from the root down to the parent."""
@@ -194,7 +195,7 @@ class Terminology:
     def leaves(self, code: int) -> npt.NDArray[np.intp]:
         """Return the codes at or below a structure that have no children."""
         span = np.arange(code, int(self.last[code]) + 1)
-        return span[self.last[span] == span]
+        return np.asarray(span[self.last[span] == span])
 
     def contains(self, outer: int, inner: int) -> bool:
         """Say whether one structure is the other or an ancestor of it."""
@@ -237,7 +238,7 @@ class Terminology:
         self._at_depth[depth] = answer
         return answer
 
-    def level(self, code: int, depth: int | None) -> list[int]:
+    def level(self, code: int, depth: object) -> list[int]:
         """Return the codes at a depth on the paths from the root to a structure's leaves.
 
         Parameters
@@ -259,11 +260,11 @@ class Terminology:
                 *self.ancestors(code),
                 *span[np.argsort(self.depths[span], kind="stable")].tolist(),
             ]
-        if not isinstance(depth, int) or isinstance(depth, bool) or depth < 0:
+        if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 0:
             message = f"A hierarchy level is a depth, 0 (the root) or more; got {depth!r}."
             raise InvalidInputError(message)
         if depth <= self.depths[code]:
-            return [int(self.codes_at_depth(depth)[code])]
+            return [int(self.codes_at_depth(int(depth))[code])]
         found = span[self.depths[span] == depth]
         if not len(found):
             message = f"{self.acronyms[code]} has no descendants at hierarchy level {depth}."

@@ -1,6 +1,7 @@
-"""Find installed atlases: folders ``<name>_v<major>.<minor>`` in the atlas folder, and the embedded one.
+"""Find installed atlases.
 
-Only looks; never makes a folder, never reads an atlas, never uses the network.
+They are folders ``<name>_v<major>.<minor>`` in the atlas folder, and the one embedded here. This
+module only looks: it never makes a folder, never reads an atlas, never uses the network.
 """
 
 from __future__ import annotations
