@@ -34,11 +34,11 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+from phantom_shapes import HALF, SHAPE, SPACING_UM, Solids, blend, build_solids, egg, grid, tables
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     Triple: TypeAlias = tuple[float, float, float]
 
 NAME: Final = "phantom_mouse_100um_v1.0"
-SHAPE: Final = (132, 80, 114)
-SPACING_UM: Final = 100.0
-HALF: Final = SHAPE[2] // 2
 README: Final = """\
 phantom_mouse_100um, version 1.0
 
@@ -63,15 +60,6 @@ other image. Identifiers, acronyms, names, colours and the hierarchy are those o
 terminology, so that code written for the real atlas runs on it. Do not use it to analyse data.
 """
 
-# Directions (AP, DV) of the slits between the lobules of the cerebellum.
-SLITS: Final = (
-    (-0.97, -0.26),
-    (-0.7, -0.71),
-    (-0.17, -0.98),
-    (0.42, -0.91),
-    (0.82, -0.57),
-    (0.99, 0.1),
-)
 # Relative depth at which a layer ends, pial surface 0, core 1.
 FIVE_LAYERS: Final = (
     ("1", 0.15),
@@ -86,142 +74,12 @@ LAYER_GREYS: Final = np.array([100, 128, 148, 116, 132, 164])
 LAYERED: Final = {"VISp": FIVE_LAYERS, "VISC": FIVE_LAYERS, "FRP": FOUR_LAYERS}
 
 
-@cache
-def _tables() -> dict[str, Any]:
-    """Structures, outlines and seeds; the file says what its columns mean."""
-    text = Path(__file__).with_name("phantom_structures.json").read_text(encoding="utf-8")
-    tables: dict[str, Any] = json.loads(text)
-    return tables
-
-
 def structures() -> list[dict[str, Any]]:
     """Structure rows in Allen graph order: as in ``structures.json``, plus ``grey_level``."""
-    rows: list[dict[str, Any]] = _tables()["structures"]
+    rows: list[dict[str, Any]] = tables()["structures"]
     return rows
 
 
-# --------------------------------------------------------------------------- shapes
-def _grid() -> tuple[Field, Field, Field]:
-    """Voxel centres of one hemisphere in mm: AP, DV, distance from the mid-plane; open grid."""
-    x, y, z = (np.arange(n, dtype=np.float64) + 0.5 for n in (SHAPE[0], SHAPE[1], HALF))
-    return x[:, None, None] / 10.0, y[None, :, None] / 10.0, z[None, None, :] / 10.0
-
-
-def _egg(centre: Triple, radii: Triple, lean: float = 0.0) -> Field:
-    """Ellipsoid, about the distance in mm; `lean` shifts AP by that much per mm of DV."""
-    x, y, z = _grid()
-    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
-    dx = dx - lean * dy
-    square = (dx / radii[0]) ** 2 + (dy / radii[1]) ** 2 + (dz / radii[2]) ** 2
-    return (np.sqrt(square) - 1.0) * min(radii)
-
-
-def _smooth_profile(rows: Sequence[Sequence[float]]) -> Field:
-    """Columns of a tube table for every AP plane, corners rounded; shape (132, columns)."""
-    table = np.asarray(rows, dtype=np.float64)
-    x = _grid()[0].ravel()
-    profile = np.stack([np.interp(x, table[:, 0], column) for column in table[:, 1:].T], axis=1)
-    for _ in range(4):
-        inner = (profile[:-2] + 2.0 * profile[1:-1] + profile[2:]) / 4.0
-        profile = np.concatenate([profile[:1], inner, profile[-1:]])
-    return profile
-
-
-def _tube(name: str) -> Field:
-    """Tube along AP, sections between ellipse and rounded square; about the distance in mm."""
-    x, y, z = _grid()
-    rows = _tables()[name]
-    centre, reach, edge, top, bottom = _smooth_profile(rows).T[:, :, None, None]
-    height = (y - (top + bottom) / 2.0) / ((bottom - top) / 2.0)
-    v = height * height
-    taper = 1.0 - np.where(height > 0, 0.2, 0.05) * np.minimum(v, 1.0)
-    side = np.where(z < centre, reach, (edge - centre) * taper)
-    u = ((z - centre) / side) ** 2
-    rounded = np.sqrt(np.sqrt(u * u + v * v))
-    distance = ((2.0 * np.sqrt(u + v) + rounded) / 3.0 - 1.0) * np.minimum(
-        side, (bottom - top) / 2.0
-    )
-    inside_ends = (x >= rows[0][0]) & (x <= rows[-1][0])
-    return np.where(inside_ends, distance, 9.0)
-
-
-def _blend(first: Field, *others: Field, width: float = 0.4) -> Field:
-    """Union of shapes with a fillet of about `width` mm (polynomial smooth minimum)."""
-    result = first
-    for other in others:
-        overlap = np.maximum(width - np.abs(result - other), 0.0)
-        result = np.minimum(result, other) - overlap * overlap / (4.0 * width)
-    return result
-
-
-@dataclass(frozen=True)
-class Solids:
-    """The big parts of one hemisphere, boolean, each of shape (132, 80, 57)."""
-
-    hemisphere: Mask
-    core: Mask
-    bulb: Mask
-    olfactory_stalk: Mask
-    thalamus: Mask
-    hypothalamus: Mask
-    midbrain: Mask
-    pons: Mask
-    medulla: Mask
-    cerebellum: Mask
-    fissure: Mask
-
-
-def _folia() -> Mask:
-    """Slits of the cerebellar surface: a fan of rays in the sagittal plane."""
-    x, y, z = _grid()
-    dx, dy = x - 11.35, y - 3.7
-    radius = np.sqrt(dx * dx + dy * dy)
-    # Slope of each slit as a direction (AP, DV) from the hub; a slit is where the ray is near.
-    slit = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), dtype=bool)
-    for ap, dv in SLITS:
-        across = np.abs(dx * dv - dy * ap)
-        along = dx * ap + dy * dv
-        slit |= (across < 0.075) & (along > 0.85 + 0.07 * z * z) & (radius > 0.9)
-    return slit
-
-
-@cache
-def _solids() -> Solids:
-    """Build the big parts."""
-    x, y, z = _grid()
-    bottom = np.interp(x.ravel(), *np.asarray(_tables()["fissure"]).T)[:, None, None]
-    fissure = (z < 0.1) & (y < bottom)
-    groove = (y + 1.3 * z < np.minimum(bottom, 1.25)) & (x < 9.5)
-    frontal_gap = (x < 3.9) & (z < 0.1)
-    stalk = _egg((3.1, 4.25, 0.95), (1.3, 0.6, 0.65))
-    bulb = _blend(_egg((1.75, 3.55, 0.88), (1.45, 1.3, 0.78)), stalk)
-    vermis = _egg((11.45, 2.75, 0.0), (1.5, 1.75, 1.25))
-    lobe = _egg((11.2, 3.05, 2.0), (1.25, 1.3, 1.55))
-    flocculus = _egg((11.1, 4.35, 3.35), (0.7, 0.75, 0.85))
-    cerebellum = _blend(vermis, lobe, flocculus, width=0.35)
-    superior = _egg((9.0, 2.75, 0.75), (0.95, 0.85, 1.0))
-    inferior = _egg((9.95, 2.8, 1.1), (0.65, 0.8, 0.95))
-    colliculi = np.minimum(superior, inferior)
-    thalamus = _blend(
-        _egg((7.1, 3.9, 1.0), (1.4, 1.2, 1.3)), _egg((7.2, 4.0, 0.0), (1.3, 1.0, 1.0))
-    )
-    hemisphere = (_tube("hemisphere") < 0) & ~fissure & ~groove
-    return Solids(
-        hemisphere=hemisphere,
-        core=(_tube("core") < 0) & hemisphere,
-        bulb=(bulb < 0) & ~frontal_gap,
-        olfactory_stalk=(stalk < 0) & ~frontal_gap,
-        thalamus=thalamus < 0,
-        hypothalamus=_egg((6.7, 5.9, 0.0), (1.75, 1.4, 1.45), lean=0.25) < 0,
-        midbrain=_blend(_egg((9.1, 4.4, 0.0), (1.3, 2.0, 2.2)), colliculi, width=0.3) < 0,
-        pons=_egg((9.8, 6.0, 0.0), (1.2, 1.45, 2.15)) < 0,
-        medulla=_tube("medulla") < 0,
-        cerebellum=(cerebellum < 0) & ~_folia(),
-        fissure=fissure | groove,
-    )
-
-
-# --------------------------------------------------------------------------- painting
 def _mirrored(half: NDArray[Any]) -> NDArray[Any]:
     """Both hemispheres from one: voxel 57 + k and voxel 56 - k along LR are the same."""
     return np.concatenate([half[:, :, ::-1], half], axis=2)
@@ -271,7 +129,7 @@ def _areas(pial: Mask, cortex: Mask) -> NDArray[np.int64]:
     surface = (smooth.T + 0.5) / 10.0
     here = (np.argwhere(cortex) + 0.5) / 10.0
     point = surface + 0.3 * (here - surface)
-    seeds = _tables()["seeds"]
+    seeds = tables()["seeds"]
     cost = np.stack([((point - seed[1:4]) ** 2).sum(axis=1) - seed[4] for seed in seeds], axis=1)
     best: NDArray[np.int64] = np.argmin(cost, axis=1)
     return best
@@ -287,7 +145,7 @@ def _paint_cortex(painter: Painter, solids: Solids) -> None:
     area[cortex] = _areas(pial, cortex)
     outer, inner = _distance(pial), _distance(solids.core)
     depth = (outer - 0.5) / np.maximum(outer + inner - 1.0, 1.0)
-    for index, (acronym, *_rest) in enumerate(_tables()["seeds"]):
+    for index, (acronym, *_rest) in enumerate(tables()["seeds"]):
         here = area == index
         start = -1.0
         for layer, end in LAYERED.get(acronym, (("", 2.0),)):
@@ -297,14 +155,14 @@ def _paint_cortex(painter: Painter, solids: Solids) -> None:
 
 def _paint_core(painter: Painter, solids: Solids) -> None:
     """White matter, basal nuclei, septum, amygdala and hippocampus inside the cortical shell."""
-    x, y, z = _grid()
+    x, y, z = grid()
     core = solids.core & ~solids.fissure
     painter.paint("CP", core)
     painter.paint("STR", core & (x < 6.0) & (y > 4.7 - 0.1 * z))
     painter.paint("CTXsp", core & (x > 5.9) & (y > 5.3 - 0.3 * z) & (z > 1.6))
-    painter.paint("PAL", core & (_egg((6.0, 4.6, 1.9), (0.95, 0.85, 0.75), lean=-0.2) < 0))
+    painter.paint("PAL", core & (egg((6.0, 4.6, 1.9), (0.95, 0.85, 0.75), lean=-0.2) < 0))
     painter.paint("STR", core & (z < 0.75) & (x < 5.9) & (y < 4.9))
-    areas = {seed[0] for seed in _tables()["seeds"]} - set(LAYERED)
+    areas = {seed[0] for seed in tables()["seeds"]} - set(LAYERED)
     from_cortex = _distance(painter.mask(*areas) | solids.fissure)
     white = core & (from_cortex <= 2.9) & (y < np.minimum(2.9 + 0.6 * z, 4.7))
     stem = solids.thalamus | solids.hypothalamus | solids.midbrain
@@ -317,18 +175,18 @@ def _paint_core(painter: Painter, solids: Solids) -> None:
 
 def _paint_hippocampus(painter: Painter, hippocampus: Mask, depth: Field) -> None:
     """CA1 outside, dentate gyrus curled up inside near the mid-plane, CA3 around its side."""
-    dorsal = _egg((7.5, 2.75, 0.9), (1.3, 0.6, 1.25), lean=-0.3)
-    ventral = _egg((8.7, 3.9, 2.75), (0.5, 1.5, 0.45), lean=-0.1)
+    dorsal = egg((7.5, 2.75, 0.9), (1.3, 0.6, 1.25), lean=-0.3)
+    ventral = egg((8.7, 3.9, 2.75), (0.5, 1.5, 0.45), lean=-0.1)
     inside = hippocampus & (depth > 6.3)
     painter.paint("CA1", hippocampus)
-    around = np.minimum(_egg((7.4, 2.95, 2.0), (1.2, 0.75, 1.0)), ventral - 0.42)
+    around = np.minimum(egg((7.4, 2.95, 2.0), (1.2, 0.75, 1.0)), ventral - 0.42)
     painter.paint("CA3", inside & (around < 0))
-    painter.paint("DG", inside & (_blend(dorsal, ventral) < 0))
+    painter.paint("DG", inside & (blend(dorsal, ventral) < 0))
 
 
 def _paint_stem(painter: Painter, solids: Solids) -> None:
     """Thalamus to medulla, then the cerebellum with its white matter and nuclei."""
-    x, y, _ = _grid()
+    x, y, _ = grid()
     painter.paint("MY", solids.medulla)
     painter.paint("HY", solids.hypothalamus)
     painter.paint("MB", solids.midbrain)
@@ -340,15 +198,15 @@ def _paint_stem(painter: Painter, solids: Solids) -> None:
     cerebellum = solids.cerebellum & ~solids.midbrain
     painter.paint("CBX", cerebellum)
     painter.paint("fiber tracts", cerebellum & (_distance(~solids.cerebellum) > 4.1))
-    painter.paint("CBN", cerebellum & (_egg((11.4, 3.85, 1.2), (0.5, 0.4, 1.05)) < 0))
+    painter.paint("CBN", cerebellum & (egg((11.4, 3.85, 1.2), (0.5, 0.4, 1.05)) < 0))
 
 
 def _paint_tracts_and_ventricles(painter: Painter) -> None:
     """Capsule, commissure, peduncle and pyramid; ventricles from the lateral to the fourth."""
-    x, y, z = _grid()
+    x, y, z = grid()
     brain = painter.volume > 0
     grey = painter.mask("CP", "PAL", "TH", "HY", "STR", "CTXsp")
-    capsule = np.abs(_egg((7.1, 4.0, 0.0), (1.55, 1.75, 2.55)))
+    capsule = np.abs(egg((7.1, 4.0, 0.0), (1.55, 1.75, 2.55)))
     painter.paint("fiber tracts", grey & (capsule < 0.14) & (x < 7.6) & (y > 2.6) & (z > 1.2))
     commissure = ((x - 5.2) / 0.22) ** 2 + ((y - 4.75 + 0.08 * z * z) / 0.22) ** 2
     painter.paint("fiber tracts", brain & (commissure < 1) & (z < 2.0))
@@ -358,7 +216,7 @@ def _paint_tracts_and_ventricles(painter: Painter) -> None:
     painter.paint("fiber tracts", brain & (peduncle < 1) & (x > 7.9) & (x < 10.9))
     pyramid = ((z - 0.45) / 0.36) ** 2 + ((y - 7.02 + 0.2 * np.maximum(x - 11.0, 0.0)) / 0.22) ** 2
     painter.paint("fiber tracts", brain & (pyramid < 1) & (x > 10.4))
-    painter.paint("fiber tracts", brain & (_egg((2.4, 3.75, 0.9), (1.4, 0.3, 0.22)) < 0))
+    painter.paint("fiber tracts", brain & (egg((2.4, 3.75, 0.9), (1.4, 0.3, 0.22)) < 0))
     bend = 0.8 + 0.55 * np.maximum(3.3 - y, 0.0) ** 2
     slit = (
         ((x - 5.2 - 0.2 * (y - 3.0)) / 1.2) ** 2
@@ -366,21 +224,21 @@ def _paint_tracts_and_ventricles(painter: Painter) -> None:
         + ((z - bend) / 0.19) ** 2
     )
     painter.paint("VL", painter.mask("CP", "STR") & (slit < 1))
-    third = (z < 0.1) & (_egg((6.9, 5.2, 0.0), (1.15, 1.85, 1.0), lean=0.2) < 0)
-    adhesion = _egg((7.1, 4.1, 0.0), (0.9, 0.75, 1.0)) < 0
+    third = (z < 0.1) & (egg((6.9, 5.2, 0.0), (1.15, 1.85, 1.0), lean=0.2) < 0)
+    adhesion = egg((7.1, 4.1, 0.0), (0.9, 0.75, 1.0)) < 0
     painter.paint("V3", painter.mask("TH", "HY") & third & ~adhesion)
     aqueduct = ((y - 4.0 - 0.25 * (x - 8.6)) / 0.24) ** 2 + (z / 0.2) ** 2
     painter.paint("VS", painter.mask("MB", "P", "TH") & (aqueduct < 1) & (x > 8.0))
-    fourth = _egg((11.0, 4.35, 0.0), (1.25, 0.3, 1.05))
+    fourth = egg((11.0, 4.35, 0.0), (1.25, 0.3, 1.05))
     painter.paint("V4", ~painter.mask("CBX", "CBN", "IC") & (fourth < 0))
 
 
 def labels() -> NDArray[np.uint32]:
     """Draw the annotation; shape (132, 80, 114), uint32, axes AP, DV, LR, 0 outside."""
-    solids = _solids()
+    solids = build_solids()
     painter = Painter({row["acronym"]: row["id"] for row in structures()})
     painter.paint("MOB", solids.bulb)
-    x = _grid()[0]
+    x = grid()[0]
     _paint_cortex(painter, solids)
     painter.paint("AON", solids.olfactory_stalk & (x > 2.6))
     _paint_core(painter, solids)

@@ -227,11 +227,12 @@ def lookup(
         located = roll_up(found, labels.terminology, at)
     elsewhere = (located.ids == 0) & (found.ids != 0) if at is not None else None
     rows, extra = _label_rows(located, labels.terminology, elsewhere)
+    used = np.flatnonzero(np.bincount(rows))
     return pd.DataFrame(
         {
             "id": located.ids,
-            "acronym": _categorical(rows, (*labels.terminology.acronyms, *extra)),
-            "name": _categorical(rows, (*labels.terminology.names, *extra)),
+            "acronym": _categorical(rows, used, (*labels.terminology.acronyms, *extra)),
+            "name": _categorical(rows, used, (*labels.terminology.names, *extra)),
             "hemisphere": pd.Categorical.from_codes(
                 located.hemispheres.view(np.int8) - 1, categories=list(_HEMISPHERES), validate=False
             ),
@@ -271,13 +272,14 @@ def _label_rows(
     return rows, extra
 
 
-def _categorical(rows: npt.NDArray[np.int32], texts: Sequence[str]) -> pd.Categorical:
+def _categorical(
+    rows: npt.NDArray[np.int32], used: npt.NDArray[np.intp], texts: Sequence[str]
+) -> pd.Categorical:
     """Return texts by row as a categorical that holds just the texts in use, in their order."""
     import pandas as pd  # noqa: PLC0415 - as above
 
-    used = np.flatnonzero(np.bincount(rows, minlength=1))
     ranks: dict[str, int] = {}
     table = np.zeros(len(texts), np.int16 if len(used) < np.iinfo(np.int16).max else np.int32)
     for row in used.tolist():  # several structures may share a name
         table[row] = ranks.setdefault(texts[row], len(ranks))
-    return pd.Categorical.from_codes(table.take(rows), categories=list(ranks), validate=False)
+    return pd.Categorical.from_codes(table.take(rows, mode="clip"), categories=list(ranks), validate=False)
