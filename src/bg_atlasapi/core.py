@@ -22,7 +22,7 @@ from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats import packaged
 from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
-from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.structure_class import Structure, StructuresDict
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bg_atlasapi.settings import PathLike
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
+_ONE_VOXEL = (1, 1, 1)
 _SIDES = np.array([OUTSIDE_LABEL, "left", "right"], dtype=object)
 Coordinates = npt.ArrayLike
 
@@ -201,9 +202,15 @@ class Atlas(Keeper):
     @kept
     def hemispheres(self) -> npt.NDArray[Any]:
         """Hemisphere of every voxel: 1 left, 2 right."""
-        if self.metadata.get("symmetric", self._model.hemispheres is None):
+        if self._symmetric:
             return self._space(self.shape).hemispheres()
         return self._read_volume(packaged.HEMISPHERES)
+
+    @property
+    def _symmetric(self) -> bool:
+        if "symmetric" in self.metadata:
+            return bool(self.metadata["symmetric"])
+        return self._model.hemispheres is None
 
     def _read_volume(self, filename: str) -> npt.NDArray[Any]:
         volume = read_tiff(self.root_dir / filename)
@@ -232,8 +239,7 @@ class Atlas(Keeper):
     def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
         """Return the hemisphere volume if it is stored or was handed out, None if computed."""
         handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
-        symmetric = self.metadata.get("symmetric", self._model.hemispheres is None)
-        return self.hemispheres if handed_out or not symmetric else None
+        return self.hemispheres if handed_out or not self._symmetric else None
 
     def lookup(
         self,
@@ -298,20 +304,19 @@ class Atlas(Keeper):
         int, str or numpy.ndarray
             1 left, 2 right, 0 (``"Outside atlas"``) beyond the volume; an array for an array.
         """
-        points, single = as_points(coords)
-        labels = self._labels()
-        space, stored = self._space(labels.shape), self._stored_hemispheres()
-        if single:
-            voxel = self._voxel(points, labels, microns=microns)
+        labels, stored = self._labels(), self._stored_hemispheres()
+        space = self._space(labels.shape)
+        point = as_triplet(coords)
+        if point is not None:
+            scale = self.metadata["resolution"] if microns else _ONE_VOXEL
+            voxel = point_query.voxel_of(point, scale, labels.shape)
             if voxel is None:
                 side = np.uint8(0)
-            elif stored is not None:
-                side = stored[voxel]
             else:
-                side = np.uint8(space.hemisphere_of(voxel))
+                side = np.uint8(space.hemisphere_of(voxel)) if stored is None else stored[voxel]
             return _SIDES[side] if as_string else side
         unit = "um" if microns else "voxel"
-        sides = point_query.locate(labels, space, points, unit, stored).hemispheres
+        sides = point_query.locate(labels, space, coords, unit, stored).hemispheres
         return _SIDES[sides] if as_string else sides
 
     def structure_from_coords(
@@ -344,25 +349,22 @@ class Atlas(Keeper):
             0, or ``key_error_string``, outside; an array for an array. A label that the terminology
             lacks answers its id, or ``"unlisted <id>"``.
         """
-        points, single = as_points(coords)
         labels = self._labels()
-        if single:
-            voxel = self._voxel(points, labels, microns=microns)
+        point = as_triplet(coords)
+        if point is not None:
+            scale = self.metadata["resolution"] if microns else _ONE_VOXEL
+            voxel = point_query.voxel_of(point, scale, labels.shape)
             label = labels.dtype.type(0) if voxel is None else labels.id_at(voxel)
+            if hierarchy_lev is None and not as_acronym:
+                return label
             return self._answer_one(label, hierarchy_lev, key_error_string if as_acronym else None)
         unit = "um" if microns else "voxel"
-        found = point_query.locate(labels, self._space(labels.shape), points, unit)
+        found = point_query.locate(labels, self._space(labels.shape), coords, unit)
         if hierarchy_lev is not None:
             found = point_query.roll_up(found, self._terminology, hierarchy_lev)
         if as_acronym:
             return point_query.acronyms(found, self._terminology, key_error_string)
         return found.ids
-
-    def _voxel(
-        self, point: npt.NDArray[Any], labels: LabelVolume, *, microns: bool
-    ) -> tuple[int, int, int] | None:
-        scale = self.metadata["resolution"] if microns else (1, 1, 1)
-        return point_query.voxel_of(point[0].tolist(), scale, labels.shape)
 
     def _answer_one(self, label: Any, depth: int | None, outside: str | None) -> Any:
         """Return the id (``outside`` is None) or acronym that one label answers at a depth."""

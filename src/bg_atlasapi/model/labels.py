@@ -69,13 +69,13 @@ class LabelVolume:
         self._lock = threading.Lock()
         self._coded: CodedVolume | None = None
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
         first, second, third = self.source.shape
         return (first, second, third)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[np.generic]:
         """Type of the ids as stored."""
         return self.source.dtype
@@ -119,13 +119,12 @@ class LabelVolume:
 
     def id_at(self, index: tuple[int, int, int]) -> np.integer:
         """Return the id of one voxel, which must lie inside the volume."""
-        if self._coded is None and self._mapped_flat is not None:
-            mapped = self.source.mapped()
-            assert mapped is not None
-            return mapped[index]  # type: ignore[no-any-return]
+        _, rows, columns = self.shape
+        flat = (index[0] * rows + index[1]) * columns + index[2]
+        if self._mapped_flat is not None:
+            return self._mapped_flat[flat]  # type: ignore[no-any-return]
         coded = self.coded
-        code = coded.codes[int(np.ravel_multi_index(index, self.shape))]
-        return coded.ids[code].astype(self.dtype)  # type: ignore[no-any-return]
+        return coded.ids[coded.codes[flat]].astype(self.dtype)  # type: ignore[no-any-return]
 
     def ids(self) -> npt.NDArray[np.integer]:
         """Return the ids of all voxels, a new array of the stored type."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from bg_atlasapi.errors import InvalidInputError
 UM_PER_UNIT = {"um": 1.0, "mm": 1000.0}
 UNITS = ("um", "mm", "voxel")
 LEFT, RIGHT = 1, 2
+_PLAIN = frozenset({float, int, np.float64, np.float32, np.int64, np.int32})
 _AXES = {
     "p": "sagittal",
     "a": "sagittal",
@@ -29,7 +31,7 @@ _AXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CoordinateSpace:
     """Shape, voxel size and orientation of a volume.
 
@@ -64,7 +66,7 @@ class CoordinateSpace:
         per = UM_PER_UNIT[unit]
         return (first / per, second / per, third / per)
 
-    @property
+    @cached_property
     def left_right_axis(self) -> int:
         """Index of the axis that runs between left and right."""
         return [_AXES[letter] for letter in self.orientation].index("frontal")
@@ -74,8 +76,9 @@ class CoordinateSpace:
         """Hemisphere (1 left, 2 right) where the left-right axis begins."""
         return RIGHT if self.orientation[self.left_right_axis] == "r" else LEFT
 
+    @cached_property
     def left_span(self) -> tuple[int, int]:
-        """Return the half-open range of left-right indices that are left.
+        """The half-open range of left-right indices that are left.
 
         The split is symmetric; of an odd number of planes the middle one is left.
         """
@@ -84,7 +87,7 @@ class CoordinateSpace:
 
     def hemisphere_of(self, voxel: Sequence[int]) -> int:
         """Return the hemisphere of one voxel inside the volume: 1 left, 2 right."""
-        first, end = self.left_span()
+        first, end = self.left_span
         return LEFT if first <= voxel[self.left_right_axis] < end else RIGHT
 
     def hemispheres(self) -> npt.NDArray[np.uint8]:
@@ -92,9 +95,25 @@ class CoordinateSpace:
         axis = self.left_right_axis
         volume = np.full(self.shape, RIGHT, dtype=np.uint8)
         where: list[slice] = [slice(None)] * 3
-        where[axis] = slice(*self.left_span())
+        where[axis] = slice(*self.left_span)
         volume[tuple(where)] = LEFT
         return volume
+
+
+def as_triplet(points: object) -> Sequence[float] | None:
+    """Return a single point as three Python numbers, None for anything else.
+
+    The quick way for the commonest question, one tuple or list at a time: ``as_points`` takes
+    longer to look at it than the answer takes to find.
+    """
+    if isinstance(points, np.ndarray):
+        return points.tolist() if points.shape == (3,) and points.dtype.kind in "iuf" else None
+    if not isinstance(points, tuple | list) or len(points) != 3:
+        return None
+    first, second, third = points
+    if type(first) in _PLAIN and type(second) in _PLAIN and type(third) in _PLAIN:
+        return points
+    return None
 
 
 def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integer], bool]:

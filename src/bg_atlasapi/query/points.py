@@ -126,7 +126,10 @@ def voxel_of(
         Voxels along each axis.
     """
     (a, b, c), (p, q, r), (i, j, k) = point, scale, shape
-    a, b, c = a / p, b / q, c / r
+    try:
+        a, b, c = a / p, b / q, c / r
+    except OverflowError:  # a whole number past 1e308
+        return None
     if 0 <= a < i and 0 <= b < j and 0 <= c < k:  # a NaN compares false
         return (int(a), int(b), int(c))
     return None
@@ -141,7 +144,7 @@ def _voxels(
     flat = np.zeros(len(points))
     inside = np.ones(len(points), np.bool_)
     left = inside
-    first_left, end_left = space.left_span()
+    first_left, end_left = space.left_span
     for axis, (size, length) in enumerate(zip(scale, space.shape, strict=True)):
         voxel = np.floor(np.divide(points[:, axis], size, dtype=np.float64))
         inside &= (voxel >= 0) & (voxel < length)  # a NaN compares false
@@ -282,4 +285,6 @@ def _categorical(
     table = np.zeros(len(texts), np.int16 if len(used) < np.iinfo(np.int16).max else np.int32)
     for row in used.tolist():  # several structures may share a name
         table[row] = ranks.setdefault(texts[row], len(ranks))
-    return pd.Categorical.from_codes(table.take(rows, mode="clip"), categories=list(ranks), validate=False)
+    return pd.Categorical.from_codes(
+        table.take(rows, mode="clip"), categories=list(ranks), validate=False
+    )
