@@ -7,6 +7,7 @@ itself is tifffile's business.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bg_atlasapi.errors import IncompleteAtlasError
+from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ def read_layout(path: Path) -> Layout:
     import tifffile  # noqa: PLC0415 - see above
 
     with _Reading(path), tifffile.TiffFile(path) as file:
+        if not _chain_is_whole(file):
+            raise _damaged(path, "its chain of pages breaks off, as of a file cut short")
         series = file.series[0]
         native = series.dtype.newbyteorder("=")
         contiguous = series.dataoffset
@@ -134,6 +137,32 @@ def read_layout(path: Path) -> Layout:
     if size < needed:
         raise _damaged(path, f"it should have at least {needed:,} bytes and has {size:,}")
     return layout
+
+
+def _chain_is_whole(file: Any) -> bool:
+    """Follow the page directories to their end.
+
+    They are written after the voxels, so a file that lost only its tail still has every voxel;
+    tifffile would read it with a line in the log.
+    """
+    handle, form = file.filehandle, file.tiff
+    handle.seek(8 if file.is_bigtiff else 4)
+    seen: set[int] = set()
+    while True:
+        pointer = handle.read(form.offsetsize)
+        if len(pointer) < form.offsetsize:
+            return False
+        (offset,) = struct.unpack(form.offsetformat, pointer)
+        if offset == 0:
+            return bool(seen)
+        if offset in seen or offset > handle.size:
+            return False
+        seen.add(offset)
+        handle.seek(offset)
+        count = handle.read(form.tagnosize)
+        if len(count) < form.tagnosize:
+            return False
+        handle.seek(struct.unpack(form.tagnoformat, count)[0] * form.tagsize, 1)
 
 
 def _bytes_needed(series: Any, contiguous: int | None) -> int:
@@ -161,7 +190,7 @@ class _Reading:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, AtlasError):
             return
         if isinstance(error, FileNotFoundError):
             raise _damaged(self._path, "the file is missing") from error
