@@ -2,8 +2,7 @@
 
 The packages' meshes are plain OBJ, hundreds of thousands of short lines. A general reader spends
 seconds on each in Python loops; here the vertex block and the face block are parsed by numpy in one
-call each. A file that holds anything else (normals, textures, polygons, relative indices) is handed
-to meshio.
+call each. A file of another form (several blocks, polygons, relative indices) is handed to meshio.
 """
 
 from __future__ import annotations
@@ -53,29 +52,43 @@ def read_obj(path: Path) -> TriangleMesh:
 
 
 def _parse_plain(data: bytes) -> TriangleMesh | None:
-    """Parse comments, then ``v x y z`` lines, then ``f a b c`` lines; None for anything richer."""
-    start = 0 if data.startswith(b"v ") else data.find(b"\nv ") + 1
-    middle = data.find(b"\nf ") + 1
-    if not middle or middle <= start or not _only_comments(data[:start]):
+    """Parse one block of vertices followed by one block of triangles; None for anything richer.
+
+    What lies between the blocks (normals, texture coordinates, group names) is not needed.
+    """
+    first = 0 if data.startswith(b"v ") else data.find(b"\nv ") + 1
+    faces_at = data.find(b"\nf ") + 1
+    last = data.rfind(b"\nv ", 0, faces_at) + 1 or first
+    if not faces_at or not data.startswith(b"v ", first) or last < first:
         return None
-    points = _numbers(data[start:middle], b"v", np.float64)
-    faces = _numbers(data[middle:], b"f", np.int64)
-    if points is None or faces is None or (len(faces) and faces.min() < 1):
+    points = _numbers(data[first : data.index(b"\n", last)], b"v", b".+-eE", np.float64, 3)
+    faces = _faces(data[faces_at:])
+    if points is None or faces is None or b"\nv " in data[faces_at:]:
         return None
-    return TriangleMesh(points, faces - 1)
+    return TriangleMesh(points, faces)
 
 
-def _only_comments(head: bytes) -> bool:
-    return all(not line.strip() or line.lstrip().startswith(b"#") for line in head.splitlines())
+def _faces(block: bytes) -> npt.NDArray[np.int64] | None:
+    """Parse lines ``f a b c``, where each corner may read ``a/t``, ``a//n`` or ``a/t/n``."""
+    rows, slashes = block.count(b"f"), block.count(b"/")
+    if slashes not in (0, 3 * rows, 6 * rows):
+        return None
+    per_corner = 1 if not slashes else 3 if slashes == 6 * rows and b"//" not in block else 2
+    numbers = _numbers(block.replace(b"/", b" "), b"f", b"", np.int64, 3 * per_corner)
+    if numbers is None or numbers.min() < 1:
+        return None
+    return np.ascontiguousarray(numbers[:, ::per_corner]) - 1
 
 
-def _numbers(block: bytes, letter: bytes, dtype: type[np.generic]) -> npt.NDArray[Any] | None:
-    """Parse lines of a letter and three numbers; None if a line is anything else."""
-    if block.translate(None, b"0123456789+-.eE \t\r\n" + letter):
+def _numbers(
+    block: bytes, letter: bytes, marks: bytes, dtype: type[np.generic], columns: int
+) -> npt.NDArray[Any] | None:
+    """Parse lines of a letter and ``columns`` numbers; None if a line is anything else."""
+    if block.translate(None, b"0123456789 \t\r\n" + marks + letter):
         return None
     # A separator makes this the text mode of fromstring; only its binary mode is deprecated.
     values = np.fromstring(block.replace(letter, b""), dtype=dtype, sep=" ")
-    return values.reshape(-1, 3) if values.size == 3 * block.count(letter) else None
+    return values.reshape(-1, columns) if values.size == columns * block.count(letter) else None
 
 
 def _parse_general(data: bytes) -> TriangleMesh:
