@@ -2,7 +2,7 @@
 
 >>> from bg_atlasapi import BrainGlobeAtlas
 >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
->>> atlas.structure_from_coords((5500, 4000, 4000), microns=True, as_acronym=True)
+>>> atlas.structure_from_coords((7100, 3870, 4500), microns=True, as_acronym=True)
 'TH'
 
 Importing this package loads none of the libraries its answers are made of (numpy, pandas, meshio,

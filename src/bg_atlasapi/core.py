@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError
 from bg_atlasapi.formats import packaged
 from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from treelib import Tree
 
     from bg_atlasapi.model.atlas import Atlas as AtlasModel
+    from bg_atlasapi.model.volume import VolumeSource
     from bg_atlasapi.settings import PathLike
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
+_VOLUMES = ("annotation", "hemispheres", "reference")
 _ONE_VOXEL = (1, 1, 1)
 _SIDES = np.array([OUTSIDE_LABEL, "left", "right"], dtype=object)
 Coordinates = npt.ArrayLike
@@ -95,10 +97,8 @@ class Atlas(Keeper):
         return atlas
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_kept": {}}
-        if "annotation" in self._kept and self._annotation_edited():
-            state["annotation"] = self._kept["annotation"]
-        return state
+        edited = {name: self._kept[name] for name in _VOLUMES if self._edited(name)}
+        return {**self.__dict__, "_kept": {}, **edited}
 
     @kept
     def _model(self) -> AtlasModel:
@@ -183,7 +183,7 @@ class Atlas(Keeper):
     @kept
     def reference(self) -> npt.NDArray[Any]:
         """The reference image (template), writable, shape ``self.shape``."""
-        return self._read_volume(packaged.REFERENCE)
+        return self._published("reference").read()
 
     @property
     def template(self) -> npt.NDArray[Any]:
@@ -197,14 +197,12 @@ class Atlas(Keeper):
     @kept
     def annotation(self) -> npt.NDArray[Any]:
         """Structure id of every voxel, writable, shape ``self.shape``."""
-        return self._read_volume(packaged.ANNOTATION)
+        return self._published("annotation").read()
 
     @kept
     def hemispheres(self) -> npt.NDArray[Any]:
         """Hemisphere of every voxel: 1 left, 2 right."""
-        if self._symmetric:
-            return self._space(self.shape).hemispheres()
-        return self._read_volume(packaged.HEMISPHERES)
+        return self._published("hemispheres").read()
 
     @property
     def _symmetric(self) -> bool:
@@ -212,17 +210,22 @@ class Atlas(Keeper):
             return bool(self.metadata["symmetric"])
         return self._model.hemispheres is None
 
-    def _read_volume(self, filename: str) -> npt.NDArray[Any]:
-        volume = read_tiff(self.root_dir / filename)
-        packaged.check_shape(self.root_dir / filename, volume.shape, self._model.space.shape)
-        return volume
+    def _published(self, name: str) -> VolumeSource:
+        if name == "hemispheres" and self._symmetric:
+            return ArraySource(self._space(self.shape).hemispheres())
+        stored = getattr(self._model, name)
+        if stored is None:
+            message = f"{self.root_dir} called itself symmetric and holds no {name}."
+            raise IncompleteAtlasError(message)
+        return stored  # type: ignore[no-any-return]
 
     def _space(self, shape: Sequence[int]) -> CoordinateSpace:
         """Return the space as the (editable) metadata describes it now, for a volume's shape."""
         return _described_space(tuple(shape), tuple(self.resolution), self.orientation)
 
-    def _annotation_edited(self) -> bool:
-        return not same_values(self._kept["annotation"], self._model.annotation)
+    def _edited(self, name: str) -> bool:
+        """Say whether a volume that was handed out no longer equals the published one."""
+        return name in self._kept and not same_values(self._kept[name], self._published(name))
 
     def _labels(self, *, every_voxel: bool = False) -> LabelVolume:
         """Return the annotation to answer from: the published one, or the caller's edited array.
@@ -232,7 +235,7 @@ class Atlas(Keeper):
         """
         if "annotation" in self.__dict__:
             return LabelVolume(ArraySource(np.asarray(self.annotation)), self._terminology)
-        if "annotation" in self._kept and (not every_voxel or self._annotation_edited()):
+        if "annotation" in self._kept and (not every_voxel or self._edited("annotation")):
             return LabelVolume(ArraySource(self.annotation), self._terminology)
         return self._model.labels
 
@@ -275,7 +278,7 @@ class Atlas(Keeper):
         --------
         >>> from bg_atlasapi import BrainGlobeAtlas
         >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
-        >>> atlas.lookup([5500, 4000, 4000])["acronym"].tolist()
+        >>> atlas.lookup([7100, 3870, 4500])["acronym"].tolist()
         ['TH']
         """
         labels = self._labels()

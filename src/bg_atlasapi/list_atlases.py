@@ -7,6 +7,7 @@ a remote for its list raise ``RemoteError``.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,24 +120,25 @@ def show_atlases(show_local_path: bool = False) -> None:  # noqa: FBT001, FBT002
     show_local_path
         Also print where each one lies.
     """
-    from rich import print as rprint  # noqa: PLC0415 - only where something is displayed
+    from rich.console import Console  # noqa: PLC0415 - only where something is displayed
     from rich.panel import Panel  # noqa: PLC0415
 
-    rprint(Panel.fit(_table(show_local_path=show_local_path), title="Brainglobe Atlases"))
+    console = Console()
+    here = _newest()
+    console.print(Panel.fit(_table(here.values()), title="Brainglobe Atlases"))
+    if show_local_path:  # below: a path does not fit a column
+        for atlas in here.values():
+            console.print(f"{atlas.name}: {atlas.path}", soft_wrap=True, highlight=False)
 
 
-def _table(*, show_local_path: bool) -> Table:
+def _table(atlases: Iterable[cache.InstalledAtlas]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - as above
 
     table = Table(show_header=True, header_style="bold green", box=None)
     table.add_column("Name", no_wrap=True)
     table.add_column("Downloaded", justify="center")
-    table.add_column("Updated", justify="center")
     table.add_column("Local version", justify="center")
     table.add_column("Latest version", justify="center")
-    if show_local_path:
-        table.add_column("Local path", overflow="fold")
-    for name, atlas in _newest().items():
-        row = [f"[bold]{name}", "[green]✔[/green]", "", atlas.version_text, "not checked"]
-        table.add_row(*row, *([str(atlas.path)] if show_local_path else []))
+    for atlas in atlases:
+        table.add_row(f"[bold]{atlas.name}", "[green]✔[/green]", atlas.version_text, "not checked")
     return table

@@ -97,7 +97,10 @@ def test_files_that_are_not_json(package: Path, name: str, content: str) -> None
         ("[1, 2]", "structures-type"),
         ('[{"id": 1}]', "structure-entry"),
         ('[{"id": "x", "structure_id_path": [1]}]', "structure-entry"),
-        ('[{"id": 1, "structure_id_path": [2, 1]}, {"id": 2, "structure_id_path": [1, 2]}]', "no-root"),
+        (
+            '[{"id": 1, "structure_id_path": [2, 1]}, {"id": 2, "structure_id_path": [1, 2]}]',
+            "no-root",
+        ),
         ('[{"id": 1, "structure_id_path": [9, 1]}]', "no-root"),
         (
             '[{"id": 5, "structure_id_path": [5]}, {"id": 1, "structure_id_path": [2, 1]},'

@@ -348,7 +348,11 @@ def test_an_atlas_opens_from_any_folder(tmp_path: Path) -> None:
     plain = package.rename(tmp_path / "anything")
     assert Atlas(plain).structures["root"]["id"] > 0
     atlas = BrainGlobeAtlas.from_path(plain)
-    assert (atlas.atlas_name, atlas.local_version, atlas.local_full_name) == ("anything", None, None)
+    assert (atlas.atlas_name, atlas.local_version, atlas.local_full_name) == (
+        "anything",
+        None,
+        None,
+    )
     assert "anything" in repr(atlas)
 
 
@@ -385,3 +389,21 @@ def test_errors_are_both_old_and_new(atlas: BrainGlobeAtlas) -> None:
         _ = atlas.structures["VISpp"]
     with pytest.raises(AtlasError, match=r"'VISpp'.*Close matches: VISp"):
         _ = atlas.structures["VISpp"]
+
+
+@pytest.mark.parametrize("name", ["annotation", "reference", "hemispheres"])
+def test_an_edit_of_any_volume_survives_copying(atlas: BrainGlobeAtlas, name: str) -> None:
+    """What was edited is carried; what was only read is not."""
+    getattr(atlas, name)[0, 0, 0] = 1
+    twin = pickle.loads(pickle.dumps(atlas))
+    assert getattr(twin, name)[0, 0, 0] == 1
+    assert set(twin.__dict__) & {"annotation", "reference", "hemispheres"} == {name}
+
+
+def test_a_border_in_millimetres_is_the_border_in_micrometres(atlas: BrainGlobeAtlas) -> None:
+    """9.2 mm is voxel 92 of 100 µm, though 9.2 / 0.1 is 91.999…"""
+    index = np.arange(132)
+    millimetres = np.column_stack([index / 10, np.full(132, 3.9), np.full(132, 4.5)])
+    voxels = np.column_stack([index, np.full(132, 39), np.full(132, 45)])
+    found = atlas.lookup(millimetres, unit="mm")["id"]
+    assert found.tolist() == atlas.lookup(voxels, unit="voxel")["id"].tolist()

@@ -13,7 +13,9 @@ HEAVY = "pandas scipy tifffile meshio rich treelib requests urllib3 zarr braingl
 def loaded_after(code: str) -> set[str]:
     """Return which heavy libraries a fresh interpreter holds after running some code."""
     script = f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return set(ast_list(done.stdout.splitlines()[-1]))
 
 
@@ -43,7 +45,9 @@ def test_nothing_heavy_loads(code: str) -> None:
 def test_the_package_itself_loads_not_even_numpy() -> None:
     """A bare import costs next to nothing."""
     script = "import bg_atlasapi, sys; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"
 
 
@@ -58,7 +62,9 @@ def test_an_open_uses_no_socket() -> None:
         "print(atlas.lookup([7100, 3900, 4500])['acronym'][0])\n"
         "show_atlases()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("TH\n")
 
 

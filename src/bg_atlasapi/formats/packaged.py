@@ -48,24 +48,32 @@ def open_package(folder: Path) -> Atlas:
         structures=entries,
         space=space,
         terminology=terminology_of(entries, folder / STRUCTURES),
-        annotation=_LabelTiff(folder / ANNOTATION, space.shape),
-        hemispheres=None if symmetric else _LabelTiff(folder / HEMISPHERES, space.shape),
+        reference=_PackageTiff(folder / REFERENCE, space.shape, "iuf"),
+        annotation=_PackageTiff(folder / ANNOTATION, space.shape, "iu"),
+        hemispheres=None if symmetric else _PackageTiff(folder / HEMISPHERES, space.shape, "iu"),
     )
 
 
-class _LabelTiff(TiffVolume):
-    """A TIFF of labels, checked when its header is first read: the stated shape, whole numbers."""
+class _PackageTiff(TiffVolume):
+    """A TIFF of a package, checked against the metadata when its header is first read."""
 
-    def __init__(self, path: Path, stated_shape: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, shape: tuple[int, ...], kinds: str) -> None:
         super().__init__(path)
-        self._stated_shape = stated_shape
+        self._stated_shape, self._kinds = shape, kinds
 
     def _read_layout(self) -> Layout:
         layout = super()._read_layout()
-        check_shape(self.path, layout.shape, self._stated_shape)
-        if layout.dtype.kind not in "iu":
-            text = f"Labels must be whole numbers, {self.path.name} holds {layout.dtype}."
-            raise InvalidAtlasError(self.path.parent, [Finding("label-type", text, "error")])
+        findings = []
+        if layout.shape != self._stated_shape:
+            text = f"{METADATA} says the shape is {self._stated_shape}, "
+            text += f"{self.path.name} has {layout.shape}."
+            findings.append(Finding("shape-mismatch", text, "error"))
+        if layout.dtype.kind not in self._kinds:
+            expected = "numbers" if "f" in self._kinds else "whole numbers"
+            text = f"{self.path.name} must hold {expected}, not {layout.dtype}."
+            findings.append(Finding("volume-type", text, "error"))
+        if findings:
+            raise InvalidAtlasError(self.path.parent, findings)
         return layout
 
 
@@ -85,7 +93,7 @@ def require_files(folder: Path) -> None:
     if missing:
         message = (
             f"The atlas folder {folder} is incomplete: {', '.join(missing)} missing. "
-            "Remove the folder and install the atlas again."
+            "Replace the folder with a whole copy of the atlas."
         )
         raise IncompleteAtlasError(message)
 
@@ -172,19 +180,6 @@ def space_of(metadata: Mapping[str, Any]) -> CoordinateSpace:
     return CoordinateSpace(
         (first, second, third), (sizes[0], sizes[1], sizes[2]), metadata["orientation"].lower()
     )
-
-
-def check_shape(path: Path, found: tuple[int, ...], stated: tuple[int, ...]) -> None:
-    """Check a volume's shape against the metadata.
-
-    Raises
-    ------
-    InvalidAtlasError
-        With both shapes.
-    """
-    if found != stated:
-        text = f"{METADATA} says the shape is {stated}, {path.name} has {found}."
-        raise InvalidAtlasError(path.parent, [Finding("shape-mismatch", text, "error")])
 
 
 def read_structures(folder: Path) -> list[dict[str, Any]]:

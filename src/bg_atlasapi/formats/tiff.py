@@ -207,7 +207,7 @@ class _Reading:
 
 def _damaged(path: Path, what: str) -> IncompleteAtlasError:
     message = (
-        f"{path} is missing or damaged: {what}. Remove the folder {path.parent} and install the "
-        "atlas again."
+        f"{path} is missing or damaged: {what}. Replace the folder {path.parent} with a whole "
+        "copy of the atlas."
     )
     return IncompleteAtlasError(message)

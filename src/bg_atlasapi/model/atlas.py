@@ -31,6 +31,8 @@ class Atlas:
         Shape, voxel size, orientation.
     terminology
         The structures.
+    reference
+        The template image.
     annotation
         The label volume, ids.
     hemispheres
@@ -41,6 +43,7 @@ class Atlas:
     structures: Sequence[Mapping[str, Any]]
     space: CoordinateSpace
     terminology: Terminology
+    reference: VolumeSource
     annotation: VolumeSource
     hemispheres: VolumeSource | None
 

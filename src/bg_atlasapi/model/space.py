@@ -49,8 +49,10 @@ class CoordinateSpace:
     spacing_um: tuple[float, float, float]
     orientation: str = "asr"
 
-    def scale_um(self, unit: str) -> tuple[float, float, float]:
-        """Return the size of a voxel along each axis in a unit: points divided by it are voxels.
+    def voxel_scale(self, unit: str) -> tuple[float, tuple[float, float, float]]:
+        """Return how coordinates in a unit become voxels: times the factor, by the sizes.
+
+        Two steps, because 9.2 mm is voxel 92 of 100 µm only if it becomes 9200 µm first.
 
         Raises
         ------
@@ -58,13 +60,11 @@ class CoordinateSpace:
             If the unit is none of ``"um"``, ``"mm"``, ``"voxel"``.
         """
         if unit == "voxel":
-            return (1.0, 1.0, 1.0)
+            return 1.0, (1.0, 1.0, 1.0)
         if unit not in UM_PER_UNIT:
             message = f"{unit!r} is not a unit of coordinates; use one of {', '.join(UNITS)}."
             raise InvalidInputError(message)
-        first, second, third = self.spacing_um
-        per = UM_PER_UNIT[unit]
-        return (first / per, second / per, third / per)
+        return UM_PER_UNIT[unit], self.spacing_um
 
     @cached_property
     def left_right_axis(self) -> int:

@@ -286,7 +286,7 @@ class Terminology:
         Parameters
         ----------
         text
-            Part of an acronym or name, case ignored; or a regular expression.
+            An id, or part of an acronym or name, case ignored; or a regular expression.
         regex
             Read ``text`` as a regular expression.
 
@@ -311,13 +311,15 @@ class Terminology:
             for code in range(1, len(self) + 1)
             if pattern.search(self.acronyms[code]) or pattern.search(self.names[code])
         ]
+        if (exact := None if regex else self._code_of_text(text)) and exact not in hits:
+            hits.append(exact)  # an id
         if hits or regex:
             return sorted(hits, key=lambda code: self._rank(code, text.lower()))
         return self._close_codes(text)
 
     def _rank(self, code: int, text: str) -> int:
         acronym, name = self.acronyms[code].lower(), self.names[code].lower()
-        if text in (acronym, name):
+        if text in (acronym, name, str(self.ids[code])):
             return 0
         return 1 if acronym.startswith(text) else 2
 

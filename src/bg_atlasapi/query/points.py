@@ -81,7 +81,7 @@ def locate(
         If points are not numbers of shape ``(N, 3)`` or the unit is unknown.
     """
     array, _ = as_points(points)
-    scale = space.scale_um(unit)
+    scale = space.voxel_scale(unit)
     count = len(array)
     answer = Located(
         ids=np.empty(count, labels.dtype),
@@ -137,7 +137,7 @@ def voxel_of(
 
 def _voxels(
     points: npt.NDArray[np.floating | np.integer],
-    scale: Sequence[float],
+    scale: tuple[float, Sequence[float]],
     space: CoordinateSpace,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return each point's flat voxel index (0 where outside), whether it is inside, and left."""
@@ -145,8 +145,10 @@ def _voxels(
     inside = np.ones(len(points), np.bool_)
     left = inside
     first_left, end_left = space.left_span
-    for axis, (size, length) in enumerate(zip(scale, space.shape, strict=True)):
-        voxel = np.floor(np.divide(points[:, axis], size, dtype=np.float64))
+    factor, sizes = scale
+    for axis, (size, length) in enumerate(zip(sizes, space.shape, strict=True)):
+        column = points[:, axis] if factor == 1 else points[:, axis] * factor
+        voxel = np.floor(np.divide(column, size, dtype=np.float64))
         inside &= (voxel >= 0) & (voxel < length)  # a NaN compares false
         if axis == space.left_right_axis:
             left = (voxel >= first_left) & (voxel < end_left)

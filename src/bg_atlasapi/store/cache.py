@@ -153,9 +153,12 @@ def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas
 def _unknown(name: str, here: Iterable[InstalledAtlas], brainglobe_dir: Path) -> str:
     names = sorted({atlas.name for atlas in here})
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    hint = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else f"To add it, put its unpacked folder ({name}_v<major>.<minor>) there."
+    )
     return (
-        f"No atlas {name!r} is installed in {brainglobe_dir}.{hint} "
-        f"Installed: {', '.join(names)}. To add one, unpack its folder "
-        f"({name}_v<major>.<minor>) there; list with show_atlases() or 'brainglobe list'."
+        f"No atlas {name!r} is installed in {brainglobe_dir}. {hint} "
+        f"Installed: {', '.join(names)}; list with show_atlases() or 'brainglobe list'."
     )

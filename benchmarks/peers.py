@@ -1,0 +1,121 @@
+"""A virtual environment for each peer. Standard library only.
+
+The peers share dependencies, and 1.x even the import name, with this project, so each lives in an
+environment of its own under a cache folder: ``<cache>/<peer>/bin/python``. Also used by
+``tests/contract``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class PeerUnavailableError(RuntimeError):
+    """The environment could not be made, most often because there is no package index."""
+
+
+class Peer(NamedTuple):
+    """What to install, and what proves that it was.
+
+    Parameters
+    ----------
+    name
+        Folder of the environment.
+    distribution
+        Name of the distribution; pip installs it last, so that its presence proves the rest.
+    requirements
+        What pip is asked for.
+    module
+        Import name.
+    """
+
+    name: str
+    distribution: str
+    requirements: tuple[str, ...]
+    module: str
+
+
+V1 = Peer("v1", "bg-atlasapi", ("bg-atlasapi==1.0.3",), "bg_atlasapi")
+# With pandas 3.1 brainglobe-atlasapi 3.0.2 reads parent ids as uint16 and opens nothing.
+V3 = Peer(
+    "v3",
+    "brainglobe-atlasapi",
+    ("brainglobe-atlasapi>=3,<4", "pandas<3.1"),
+    "brainglobe_atlasapi",
+)
+OURS = Peer("ours", "bg-atlasapi", (str(CHECKOUT), "pynrrd>=1.0"), "bg_atlasapi")
+
+
+def interpreter(peer: Peer, cache: Path) -> Path:
+    """Return the peer's Python, making its environment if it is not there yet.
+
+    Raises
+    ------
+    PeerUnavailableError
+        With what pip said.
+    """
+    folder = cache.absolute() / peer.name
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if version(peer, python) is None:
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)], peer)
+        _run([str(python), "-m", "pip", "install", "--quiet", *peer.requirements], peer)
+    return python
+
+
+def refresh(peer: Peer, python: Path) -> None:
+    """Install the checkout again, so that what is measured is what it holds now."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]
+    _run([*pip, str(CHECKOUT)], peer)
+
+
+def version(peer: Peer, python: Path) -> str | None:
+    """Return the version that is installed in an environment, None if there is none."""
+    if not python.exists():
+        return None
+    code = f"import importlib.metadata as m; print(m.version({peer.distribution!r}))"
+    run = subprocess.run(
+        [str(python), "-c", code], check=False, capture_output=True, text=True, env=clean_path()
+    )
+    return run.stdout.strip() if run.returncode == 0 else None
+
+
+def clean_path() -> dict[str, str]:
+    """Return the environment without PYTHONPATH, which would put our sources before the peer's."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """Return an environment in which a peer finds an empty home, and no way out.
+
+    Parameters
+    ----------
+    home
+        Made if it is not there; the peers write their configuration there.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    nowhere = "http://127.0.0.1:9"  # the discard port: a stray request fails at once
+    env = {key: value for key, value in clean_path().items() if "BRAINGLOBE" not in key}
+    return env | {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "BRAINGLOBE_CONFIG_DIR": str(home / "config"),
+        "BRAINGLOBE_DIR": str(home / "atlases"),
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "HTTP_PROXY": nowhere,
+        "HTTPS_PROXY": nowhere,
+    }
+
+
+def _run(command: list[str], peer: Peer) -> None:
+    run = subprocess.run(command, check=False, capture_output=True, text=True, env=clean_path())
+    if run.returncode != 0:
+        last = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()[-1]
+        message = f"cannot make an environment for {peer.distribution}: {last}"
+        raise PeerUnavailableError(message)

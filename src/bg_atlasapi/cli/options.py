@@ -1,0 +1,39 @@
+"""What several verbs share: arguments, opening the atlas, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
+
+atlas_argument = click.argument("atlas_name", metavar="ATLAS")
+version_option = click.option(
+    "--version",
+    "version",
+    metavar="X.Y",
+    help="Version of the atlas; default the newest installed.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; messages go to standard error."
+)
+
+
+def open_atlas(name: str, version: str | None) -> BrainGlobeAtlas:
+    """Open an installed atlas, without asking whether there is a newer one."""
+    from bg_atlasapi.bg_atlas import BrainGlobeAtlas  # noqa: PLC0415 - numpy, only once it is used
+
+    return BrainGlobeAtlas(name, check_latest=False, version=version)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON; paths as text. Without indent it is five times faster."""
+    click.echo(json.dumps(value, indent=indent, allow_nan=False, default=str))
+
+
+def note(text: str) -> None:
+    """Say something that is not the answer."""
+    click.echo(text, err=True)

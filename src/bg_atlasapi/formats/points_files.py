@@ -1,0 +1,328 @@
+"""Read tables of points: csv, tsv, parquet, npy, and cellfinder's XML.
+
+Knows files and columns, not atlases: which structure a point lies in is ``query.points``; writing
+is ``table_files``. A file is read whole; everything that is wrong with it is one
+``InvalidInputError`` that names the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tokenize
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats.table_files import extension_of, need_pyarrow
+from bg_atlasapi.settings import PathLike
+
+# Column names that say which axis they are, first axis of the atlas first; case is ignored.
+KNOWN_COLUMNS = (("x", "y", "z"), ("ap", "dv", "lr"), ("ap", "dv", "ml"))
+_MISSING = frozenset({"", "nan", "-nan", "na", "n/a", "<na>", "#n/a", "none", "null"})
+_MARKERS = ("MarkerX", "MarkerY", "MarkerZ")
+_XML_ROOT = "CellCounter_Marker_File"
+_STREAM_NAMES = {"<stdin>": "standard input"}
+# Pandas 3 reads the number that was written; before, the last digit could differ.
+_EXACT: dict[str, Any] = {} if int(pd.__version__[0]) >= 3 else {"float_precision": "round_trip"}
+# What files that are missing or damaged make the parsers raise: they have no common error.
+_DAMAGED = (
+    *(OSError, EOFError, MemoryError, SyntaxError, csv.Error),
+    *(ValueError, TypeError, LookupError, NotImplementedError, tokenize.TokenError),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointsTable:
+    """Points read from a file.
+
+    Parameters
+    ----------
+    points
+        ``float64``, shape ``(N, 3)``, in the atlas's axis order; NaN where a cell was empty.
+    coordinates
+        Names of the columns the points came from, in that order.
+    table
+        All columns of the file, a row a point, in the file's order.
+    unit
+        The unit if the format implies one, else None.
+    """
+
+    points: npt.NDArray[np.float64]
+    coordinates: tuple[str, str, str]
+    table: pd.DataFrame
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How to read one format: stream to table, what its columns and unit are known to be."""
+
+    read: Callable[[BinaryIO], pd.DataFrame]
+    coordinates: tuple[str, str, str] | None = None
+    unit: str | None = None
+
+
+def read_points(
+    source: PathLike | BinaryIO,
+    columns: Sequence[str | int] | None = None,
+    file_format: str | None = None,
+) -> PointsTable:
+    """Read a table of points.
+
+    Parameters
+    ----------
+    source
+        A file, or a binary stream.
+    columns
+        Names or 0-based positions of the three coordinate columns, in the atlas's axis order.
+        Default: columns called x, y, z, or ap, dv, lr, or ap, dv, ml (case ignored), else the only
+        three columns of numbers. Of cellfinder's XML: Z, Y, X, because cellfinder counts the
+        first axis of an image as Z and the last as X.
+    file_format
+        ``"csv"``, ``"tsv"``, ``"parquet"``, ``"npy"`` or ``"xml"``. Default: by the extension;
+        csv for a stream.
+
+    Returns
+    -------
+    PointsTable
+        The unit is ``"voxel"`` for XML, whose markers are voxel indices.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing, of another type, damaged, or has no three columns of numbers.
+    """
+    if isinstance(source, str | os.PathLike):
+        name, extension = str(source), extension_of(Path(source))
+    else:
+        name, extension = _STREAM_NAMES.get(str(getattr(source, "name", "")), "the stream"), "csv"
+    chosen = _format(file_format or extension, name)
+    try:
+        with _opened(source) as stream:
+            frame = _checked(chosen.read, stream)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name} cannot be read: {error}") from error.__cause__
+    except _DAMAGED as error:
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = " ".join(text.split()).rstrip(".")
+        raise InvalidInputError(f"{name} cannot be read: {reason}.") from error
+    picked = _coordinates(frame, columns, chosen.coordinates, name)
+    numbers = [_numbers(frame[column], name) for column in picked]
+    return PointsTable(np.column_stack(numbers), picked, frame, chosen.unit)
+
+
+def _opened(source: PathLike | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).open("rb")
+    return nullcontext(source)
+
+
+def _format(extension: str, name: str) -> _Format:
+    if extension not in _READERS:
+        kind = f"files of type {extension!r} are" if extension else "a file without extension is"
+        known = ", ".join(_READERS)
+        message = f"{name} cannot be read: {kind} not among those known ({known})."
+        raise InvalidInputError(message)
+    return _READERS[extension]
+
+
+def _checked(read: Callable[[BinaryIO], pd.DataFrame], stream: BinaryIO) -> pd.DataFrame:
+    if not stream.seekable():
+        stream = io.BytesIO(stream.read())
+    if not stream.read(1):
+        raise ValueError("it is empty")
+    stream.seek(0)
+    frame = read(stream)
+    if not frame.columns.is_unique:
+        raise ValueError("two of its columns have the same name")
+    return frame
+
+
+def _read_separated(stream: BinaryIO, separator: str) -> pd.DataFrame:
+    fields = _first_row(stream, separator)
+    has_header = not _is_data(fields)
+    with warnings.catch_warnings():
+        # Rows longer than the header would be cut, or shifted into an index.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame = pd.read_csv(
+                stream,
+                sep=separator,
+                header=0 if has_header else None,
+                index_col=False,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+                low_memory=False,
+                # Only these are no value: a region may well be called "NA".
+                keep_default_na=False,
+                na_values=["", "nan", "NaN"],
+                **_EXACT,
+            )
+        except pd.errors.ParserWarning:
+            raise ValueError("its rows have more fields than its header") from None
+    frame.columns = pd.Index([str(column) for column in frame.columns])
+    if has_header and not fields[0].strip():
+        return frame.rename(columns={frame.columns[0]: ""})
+    return frame if has_header else _named(frame)
+
+
+def _first_row(stream: BinaryIO, separator: str) -> list[str]:
+    for line in stream:
+        text = line.decode("utf-8-sig").strip("\r\n")
+        if text.strip():
+            stream.seek(0)
+            return next(csv.reader(text.splitlines()[:1], delimiter=separator))
+    raise ValueError("it is empty")
+
+
+def _is_data(fields: Sequence[str]) -> bool:
+    """Say whether the first row holds numbers; an unnamed index before 0, 1, 2 is a header."""
+    values = [field.strip().lower() for field in fields]
+    if not values[0] and values[1:] == [str(place) for place in range(len(values) - 1)]:
+        return False
+    return all(value in _MISSING or _is_number(value) for value in values) and any(values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give columns without names their position, or x, y, z if there are three."""
+    count = frame.shape[1]
+    names = ["x", "y", "z"] if count == 3 else [str(place) for place in range(count)]
+    return frame.set_axis(names, axis=1)
+
+
+def _read_npy(stream: BinaryIO) -> pd.DataFrame:
+    # np.load would also open archives, and advise to unpickle what is neither.
+    array = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"its values are {array.dtype}, not real numbers")
+    if array.ndim != 2 or array.shape[1] < 3:
+        raise ValueError(f"its shape is {array.shape}, not (N, 3)")
+    # Pandas takes only the machine's own byte order.
+    return _named(pd.DataFrame(array.astype(array.dtype.newbyteorder("="), copy=False)))
+
+
+def _read_parquet(stream: BinaryIO) -> pd.DataFrame:
+    need_pyarrow()
+    frame = pd.read_parquet(stream, engine="pyarrow")
+    frame = frame.reset_index(drop=all(name is None for name in frame.index.names))
+    return frame.set_axis([str(column) for column in frame.columns], axis=1)
+
+
+class _WithoutDoctype(ET.TreeBuilder):
+    """Refuses the declaration that entities need, and with it files that blow up on reading."""
+
+    def doctype(self, *_declaration: object) -> None:
+        raise InvalidInputError("it has a DOCTYPE, which cellfinder never writes.")
+
+
+def _read_cellfinder(stream: BinaryIO) -> pd.DataFrame:
+    parser = ET.XMLParser(target=_WithoutDoctype())  # noqa: S314 - no DOCTYPE, no entities
+    root = ET.parse(stream, parser).getroot()  # noqa: S314 - as above
+    if root.tag != _XML_ROOT:
+        raise ValueError(f"its root is <{root.tag}>, not cellfinder's <{_XML_ROOT}>")
+    rows = list(_markers(root))
+    return pd.DataFrame(rows, columns=[*_MARKERS, "Type"])
+
+
+def _markers(root: ET.Element) -> Iterator[list[Any]]:
+    for group in root.iter("Marker_Type"):
+        kind = group.findtext("Type", "").strip()
+        for marker in group.iter("Marker"):
+            texts = [marker.findtext(name, "").strip() for name in _MARKERS]
+            if not all(map(_is_number, texts)):
+                raise ValueError(f"a marker of type {kind} is at {texts}, not three numbers")
+            yield [*map(float, texts), kind]
+
+
+def _coordinates(
+    frame: pd.DataFrame,
+    asked: Sequence[str | int] | None,
+    implied: tuple[str, str, str] | None,
+    name: str,
+) -> tuple[str, str, str]:
+    """Return the names of the three coordinate columns."""
+    found = ", ".join(frame.columns)
+    if asked is not None:
+        picked = [_column(frame, column, name) for column in asked]
+        if len(picked) != 3 or len(set(picked)) != 3:
+            message = f"Coordinates are three different columns, got {list(asked)} ({name})."
+            raise InvalidInputError(message)
+        return (picked[0], picked[1], picked[2])
+    if implied is not None:
+        return implied
+    spellings: dict[str, list[str]] = {}
+    for column in frame.columns:
+        spellings.setdefault(column.strip().lower(), []).append(column)
+    for known in KNOWN_COLUMNS:
+        if all(len(spellings.get(axis, ())) == 1 for axis in known):
+            first, second, third = (spellings[axis][0] for axis in known)
+            return (first, second, third)
+    # A first column without a name is an index that somebody's table was saved with.
+    numeric = [c for c in frame.columns if c and pd.api.types.is_any_real_numeric_dtype(frame[c])]
+    if len(numeric) == 3:
+        return (numeric[0], numeric[1], numeric[2])
+    message = (
+        f"{name} has no columns x, y, z and not exactly three columns of numbers; name the three "
+        f"coordinate columns (columns=, --columns). Found: {found}."
+    )
+    raise InvalidInputError(message)
+
+
+def _column(frame: pd.DataFrame, asked: str | int, name: str) -> str:
+    names = [str(column) for column in frame.columns]
+    text = str(asked).strip()
+    if text in names:
+        return text
+    alike = [column for column in names if column.strip().lower() == text.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    if text.isascii() and text.isdecimal() and int(text) < len(names):
+        return names[int(text)]
+    message = f"{name} has no column {text!r}; it has: {', '.join(names)}."
+    raise InvalidInputError(message)
+
+
+def _numbers(column: pd.Series[Any], name: str) -> npt.NDArray[np.float64]:
+    if pd.api.types.is_any_real_numeric_dtype(column):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    text = column.astype("string").str.strip()
+    text = text.mask(text.str.lower().isin(_MISSING))
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(np.isnan(numbers) & text.notna().to_numpy(dtype=bool))
+    if len(wrong):
+        message = (
+            f"{name}: the coordinate column {column.name!r} must hold numbers, but row "
+            f"{wrong[0] + 1} says {str(text.iloc[wrong[0]])[:40]!r}."
+        )
+        raise InvalidInputError(message)
+    return np.asarray(numbers)
+
+
+_READERS = {
+    "csv": _Format(partial(_read_separated, separator=",")),
+    "tsv": _Format(partial(_read_separated, separator="\t")),
+    "parquet": _Format(_read_parquet),
+    "npy": _Format(_read_npy),
+    "xml": _Format(_read_cellfinder, coordinates=("MarkerZ", "MarkerY", "MarkerX"), unit="voxel"),
+}
+FORMATS = tuple(_READERS)

@@ -1,0 +1,127 @@
+"""Write tables: csv, tsv, parquet, json, by the extension of the file. Reading is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bg_atlasapi.errors import InvalidInputError
+
+
+def extension_of(path: Path) -> str:
+    """Return the extension in lower case, without the dot."""
+    return path.suffix.lower().removeprefix(".")
+
+
+def need_pyarrow() -> None:
+    """Raise ``InvalidInputError`` if parquet files cannot be read or written here."""
+    try:
+        import_module("pyarrow.parquet")
+    except ImportError as error:
+        message = f'parquet needs pyarrow, pip install "bg-atlasapi[parquet]" ({error}).'
+        raise InvalidInputError(message) from error
+
+
+def beside(table: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Put answers to the right of a table of points.
+
+    Parameters
+    ----------
+    table
+        The input; its columns keep their names.
+    answers
+        A row a point. A column whose name is taken gets the prefix ``atlas_``.
+    """
+    joined = table.copy(deep=False)
+    for name, column in answers.items():
+        free = str(name)
+        while free in joined.columns:
+            free = f"atlas_{free}"
+        joined[free] = column.to_numpy() if column.dtype.kind in "biuf" else column.array
+    return joined
+
+
+def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table as objects for JSON, which has no NaN and no infinity: both become None."""
+    names = frame.columns.tolist()
+    columns = [_json_values(frame[name]) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _json_values(column: pd.Series[Any]) -> Iterable[Any]:
+    values = column.astype(object).tolist()
+    missing = column.isna().tolist()
+    return [
+        None if absent or (isinstance(value, float) and math.isinf(value)) else value
+        for value, absent in zip(values, missing, strict=True)
+    ]
+
+
+def check_output(path: Path) -> None:
+    """Make sure a table can be written to a file of this name, before work is done for it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the extension is unknown, a library is missing, or the folder is not there.
+    """
+    if extension_of(path) not in _WRITERS:
+        kinds = ", ".join(f".{kind}" for kind in _WRITERS)
+        raise InvalidInputError(f"{path} cannot be written: its name must end in one of {kinds}.")
+    if extension_of(path) == "parquet":
+        need_pyarrow()
+    if path.is_dir() or not path.parent.is_dir():
+        problem = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise InvalidInputError(f"{path} cannot be written: {problem}.")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table; the extension says how.
+
+    Written beside the target and renamed: the file holds all rows or is not there.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be written.
+    """
+    check_output(path)
+    partial_file = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            _WRITERS[extension_of(path)](frame, partial_file)
+            partial_file.replace(path)
+        finally:
+            partial_file.unlink(missing_ok=True)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror or error}."
+        raise InvalidInputError(message) from error
+
+
+def _write_separated(frame: pd.DataFrame, path: Path, separator: str) -> None:
+    frame.to_csv(path, sep=separator, index=False)
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, engine="pyarrow", index=False)
+
+
+def _write_json(frame: pd.DataFrame, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(json_rows(frame), file, allow_nan=False, default=str)
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    "csv": partial(_write_separated, separator=","),
+    "tsv": partial(_write_separated, separator="\t"),
+    "parquet": _write_parquet,
+    "json": _write_json,
+}

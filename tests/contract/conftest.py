@@ -1,0 +1,136 @@
+"""bg-atlasapi 1.0.3, in an environment of its own, and what both sides answer.
+
+Both distributions are imported as ``bg_atlasapi``, so each side runs in its own process. The peer's
+environment is made by pip once and kept in ``$BG_ATLASAPI_PEERS``, or else in pytest's cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bg_atlasapi
+from bg_atlasapi.testing import tiny_package
+
+HERE = Path(__file__).resolve().parent
+Answers = dict[str, Any]
+CHECKOUT = HERE.parents[1]
+REAL = CHECKOUT.parent / "shared" / "data" / "allen_mouse_100um_v1.2.tar.gz"
+
+
+def load(path: Path) -> ModuleType:
+    """Return the module in a file that is not in a package."""
+    spec = importlib.util.spec_from_file_location(f"_contract_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def peer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """Return the interpreter of 1.0.3 and the environment to run it in, or skip."""
+    peers = load(CHECKOUT / "benchmarks" / "peers.py")
+    cache = os.environ.get("BG_ATLASAPI_PEERS")
+    kept = request.config.cache
+    assert kept is not None
+    folder = Path(cache) if cache else kept.mkdir("peers")
+    try:
+        python = peers.interpreter(peers.V1, folder)
+    except peers.PeerUnavailableError as error:
+        pytest.skip(f"bg-atlasapi 1.0.3 is not here and cannot be installed: {error}")
+    assert peers.version(peers.V1, python) == "1.0.3"
+    return python, peers.surroundings(tmp_path_factory.mktemp("peer_home"))
+
+
+@pytest.fixture(scope="session")
+def atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of atlases: two tiny ones, and the real 100 µm one where the data are."""
+    folder = tmp_path_factory.mktemp("contract_atlases")
+    tiny_package(folder)
+    tiny_package(
+        folder,
+        name="tiny_odd_50um",
+        version="1.3",
+        shape=(9, 8, 7),
+        resolution=(50.0, 25.0, 12.5),
+    )
+    tiny_package(folder, name="tiny_bent_100um", symmetric=False, compression="zlib")
+    if REAL.is_file():
+        with tarfile.open(REAL) as archive:
+            archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ask(
+    peer: tuple[Path, dict[str, str]],
+    atlas_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Answers, Answers]]:
+    """Return a function: name of an atlas → answers of 1.0.3, ours; each asked once a session."""
+    out = tmp_path_factory.mktemp("answers")
+    python, env = peer
+    ours = env | {"PYTHONPATH": str(Path(bg_atlasapi.__file__).resolve().parents[1])}
+    # Both sides then find the configuration file that 1.0.3 writes at its first use.
+    first_use = "from bg_atlasapi.config import read_config; read_config()"
+    subprocess.run([str(python), "-c", first_use], check=True, env=env)
+    sides = {"peer": (str(python), env), "ours": (sys.executable, ours)}
+
+    @functools.cache
+    def answers(name: str) -> tuple[Answers, Answers]:
+        if not list(atlas_folder.glob(f"{name}_v*")):
+            pytest.skip(f"the real atlas data are not here: no {REAL}")
+        running = {}
+        for side, (interpreter, surroundings) in sides.items():
+            command = [interpreter, str(HERE / "peer_answers.py"), str(atlas_folder), name]
+            command.append(str(out / f"{name}.{side}.json"))
+            running[side] = subprocess.Popen(
+                command, env=surroundings, stderr=subprocess.PIPE, text=True
+            )
+        for side, process in running.items():
+            _, stderr = process.communicate()
+            assert process.returncode == 0, f"{side}: {stderr}"
+        theirs, our = (_read(out / f"{name}.{side}.json") for side in sides)
+        return theirs, our
+
+    return answers
+
+
+def _read(path: Path) -> Answers:
+    found: Answers = json.loads(path.read_text(encoding="utf-8"))
+    return found | {"hemispheres": np.load(path.with_suffix(".npy"))}
+
+
+@pytest.fixture(scope="session")
+def peer_names(
+    peer: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """Return the public names of 1.0.3: module → name → origin and description."""
+    python, env = peer
+    out = tmp_path_factory.mktemp("names") / "names.json"
+    subprocess.run([str(python), str(HERE / "peer_names.py"), str(out)], check=True, env=env)
+    names: dict[str, dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
+    return names
+
+
+@pytest.fixture(scope="session")
+def describe() -> Callable[[object], dict[str, Any]]:
+    """Return the function that described the peer's names, to describe ours."""
+    function: Callable[[object], dict[str, Any]] = load(HERE / "peer_names.py").describe
+    return function
