@@ -80,14 +80,18 @@ def version(peer: Peer, python: Path) -> str | None:
         return None
     code = f"import importlib.metadata as m; print(m.version({peer.distribution!r}))"
     run = subprocess.run(
-        [str(python), "-c", code], check=False, capture_output=True, text=True, env=clean_path()
+        [str(python), "-c", code], check=False, capture_output=True, text=True, env=own_python()
     )
     return run.stdout.strip() if run.returncode == 0 else None
 
 
-def clean_path() -> dict[str, str]:
-    """Return the environment without PYTHONPATH, which would put our sources before the peer's."""
-    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def own_python() -> dict[str, str]:
+    """Return the environment without what would reach into another interpreter.
+
+    ``PYTHONPATH`` would put our sources before the peer's, ``PYTHONDONTWRITEBYTECODE`` let it compile
+    its modules at every import (which made one three times slower, and us look that much better).
+    """
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
 def surroundings(home: Path) -> dict[str, str]:
@@ -100,7 +104,7 @@ def surroundings(home: Path) -> dict[str, str]:
     """
     home.mkdir(parents=True, exist_ok=True)
     nowhere = "http://127.0.0.1:9"  # the discard port: a stray request fails at once
-    env = {key: value for key, value in clean_path().items() if "BRAINGLOBE" not in key}
+    env = {key: value for key, value in own_python().items() if "BRAINGLOBE" not in key}
     return env | {
         "HOME": str(home),
         "USERPROFILE": str(home),
@@ -114,7 +118,7 @@ def surroundings(home: Path) -> dict[str, str]:
 
 
 def _run(command: list[str], peer: Peer) -> None:
-    run = subprocess.run(command, check=False, capture_output=True, text=True, env=clean_path())
+    run = subprocess.run(command, check=False, capture_output=True, text=True, env=own_python())
     if run.returncode != 0:
         last = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()[-1]
         message = f"cannot make an environment for {peer.distribution}: {last}"

@@ -80,9 +80,9 @@ BARS = (
 )
 
 
-def rows(results: Results) -> list[Row]:
-    """Return the table."""
-    return [_row(bar, results) for bar in BARS]
+def rows(results: Results, asked: set[str]) -> list[Row]:
+    """Return the table of the questions that were asked."""
+    return [_row(bar, results) for bar in BARS if bar.question in asked]
 
 
 def _row(bar: Bar, results: Results) -> Row:

@@ -36,8 +36,13 @@ def main() -> int:
     for folder in {side.folder for side in sides}:
         data.warm(folder)
     measure.warm_up(sides)
-    results = measure.run(sides, questions(quick=options.quick), options.rounds, say)
-    table = rows.rows(results)
+    asked = [
+        question
+        for question in questions(quick=options.quick)
+        if not options.only or question.name in {"nothing", *options.only}
+    ]
+    results = measure.run(sides, asked, options.rounds, say)
+    table = rows.rows(results, {question.name for question in asked})
     print(report.table(table))
     print()
     print(report.notes(sides, results, LOOP))
@@ -58,6 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often each peer is asked")
     parser.add_argument("--quick", action="store_true", help="the 100 µm atlas instead of 25 µm")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here as well")
+    parser.add_argument("--only", nargs="+", metavar="QUESTION", help="e.g. import open mask")
     parser.add_argument("--no-v3", action="store_true", help="leave brainglobe-atlasapi 3 out")
     return parser.parse_args()
 
@@ -122,7 +128,7 @@ def questions(*, quick: bool) -> list[measure.Question]:
         measure.Question("memory_points", {}, slow),
         measure.Question("memory_slice", {}, slow),
         measure.Question("points", {"count": POINTS, "loop": LOOP, "repeats": 5}, slow),
-        measure.Question("meshes", {}, ("v1", "v3")),
+        measure.Question("meshes", {}),
         measure.Question("mask", {"repeats": 5}, slow),
     ]
 

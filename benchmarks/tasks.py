@@ -90,6 +90,9 @@ def descendants(job: dict[str, Any]) -> dict[str, float]:
 
 def meshes(job: dict[str, Any]) -> dict[str, float]:
     """Time reading the meshes of the first 100 structures that have one."""
+    import meshio  # as in points
+
+    assert meshio.read is not None
     atlas = open_atlas(job)
     listed = [one["id"] for one in atlas.structures_list if Path(one["mesh_filename"]).is_file()]
     chosen = listed[:100]

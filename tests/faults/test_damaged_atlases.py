@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.testing import tiny_package
@@ -103,8 +104,10 @@ def test_files_that_are_not_json(package: Path, name: str, content: str) -> None
         ),
         ('[{"id": 1, "structure_id_path": [9, 1]}]', "no-root"),
         (
-            '[{"id": 5, "structure_id_path": [5]}, {"id": 1, "structure_id_path": [2, 1]},'
-            ' {"id": 2, "structure_id_path": [1, 2]}]',
+            (
+                '[{"id": 5, "structure_id_path": [5]}, {"id": 1, "structure_id_path": [2, 1]},'
+                ' {"id": 2, "structure_id_path": [1, 2]}]'
+            ),
             "cycle",
         ),
     ],

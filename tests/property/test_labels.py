@@ -42,7 +42,7 @@ def cases(draw: st.DrawFn) -> Case:
     limit = LIMITS[dtype]
     some = st.integers(1, limit) | st.integers(limit - 10, limit) | st.integers(1, 9)
     ids = draw(st.lists(some, min_size=1, max_size=12, unique=True))
-    paths = [(ids[0],)]
+    paths: list[tuple[int, ...]] = [(ids[0],)]
     for place, identifier in enumerate(ids[1:], 1):
         paths.append((*paths[draw(st.integers(0, place - 1))], identifier))
     records = [Record(path[-1], str(path), "", path, (0, 0, 0)) for path in paths]
@@ -60,7 +60,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @given(cases(), st.booleans())
-def test_ids_round_trip(case: Case, ordered: bool) -> None:  # noqa: FBT001 - drawn
+def test_ids_round_trip(case: Case, ordered: bool) -> None:
     """Ids come back, all of them, in their type."""
     ids = case.labels(ordered=ordered).ids()
     assert ids.dtype == case.volume.dtype
@@ -80,7 +80,7 @@ def test_codes_are_the_terminologys(case: Case) -> None:
 
 
 @given(cases(), st.data(), st.booleans())
-def test_masks_are_isin(case: Case, data: st.DataObject, ordered: bool) -> None:  # noqa: FBT001
+def test_masks_are_isin(case: Case, data: st.DataObject, ordered: bool) -> None:
     """A mask of any ids, present or not, equals numpy's answer."""
     pool = [0, 1, LARGEST, *case.tree.ids.tolist(), *case.volume.reshape(-1).tolist()]
     ids = data.draw(st.lists(st.sampled_from(pool), max_size=6))
@@ -104,7 +104,7 @@ def test_a_structures_mask_is_the_union_of_its_subtree(case: Case) -> None:
 
 
 @given(cases(), st.booleans())
-def test_samples_are_the_volume(case: Case, ordered: bool) -> None:  # noqa: FBT001 - drawn
+def test_samples_are_the_volume(case: Case, ordered: bool) -> None:
     """Every voxel answers its id and code, before the volume is coded and after, one by one too."""
     labels = case.labels(ordered=ordered)
     everywhere = np.arange(case.volume.size)

@@ -20,7 +20,6 @@ TREE = Terminology([Record(p[-1], f"s{p[-1]}", "", p, (0, 0, 0)) for p in PATHS]
 LABELS = np.array([0, *(path[-1] for path in PATHS), 77, 2**32 - 2], dtype=np.uint32)
 PATH_OF = {path[-1]: path for path in PATHS}
 ODD = [math.nan, math.inf, -math.inf, 1e300, -1e300, 1.7e308, 5e-324, -5e-324, -0.0, 2.0**63]
-UNITS = {"um": 1.0, "mm": 1000.0}
 
 
 @st.composite
@@ -58,12 +57,12 @@ def points_in(draw: st.DrawFn, scale: Sequence[float]) -> list[list[float]]:
 
 
 def brute_force(
-    point: Sequence[float], scale: Sequence[float], shape: Sequence[int]
+    point: Sequence[float], scale: Sequence[float], shape: Sequence[int], factor: float = 1.0
 ) -> tuple[int, ...] | None:
     """Return the voxel of a point by the definition."""
     voxel = []
     for value, size, count in zip(point, scale, shape, strict=True):
-        quotient = float(value) / size
+        quotient = float(value) * factor / size
         if not math.isfinite(quotient) or not 0 <= math.floor(quotient) < count:
             return None
         voxel.append(math.floor(quotient))
@@ -77,13 +76,13 @@ def test_points_answer_as_the_definition_says(
     """Ids, codes, sides and inside equal floor(point / size) looked up in plain Python."""
     labels = labels_of(space, seed)
     volume = labels.ids()
-    scale = space.scale_um(unit)
-    points = data.draw(points_in(scale))
+    factor, sizes = space.voxel_scale(unit)
+    points = data.draw(points_in([size / factor for size in sizes]))
     fresh = LabelVolume(labels.source, TREE)
     sides = space.hemispheres()
     for found in (locate(fresh, space, points, unit), locate(labels, space, points, unit)):
         for place, point in enumerate(points):
-            voxel = brute_force(point, scale, space.shape)
+            voxel = brute_force(point, sizes, space.shape, factor)
             label = 0 if voxel is None else int(volume[voxel])
             assert found.ids[place] == label
             assert found.codes[place] == TREE.code_of_id(label)

@@ -16,7 +16,7 @@ IDS = st.integers(1, LARGEST) | st.integers(1, 30) | st.integers(LARGEST - 20, L
 def trees(draw: st.DrawFn, largest: int = 25) -> list[Record]:
     """Draw the records of a sound tree, in any order."""
     ids = draw(st.lists(IDS, min_size=1, max_size=largest, unique=True))
-    paths = [(ids[0],)]
+    paths: list[tuple[int, ...]] = [(ids[0],)]
     for place, identifier in enumerate(ids[1:], 1):
         parent = draw(st.integers(0, place - 1))
         paths.append((*paths[parent], identifier))

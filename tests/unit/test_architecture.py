@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import bg_atlasapi
 import pytest
+
+import bg_atlasapi
 
 PACKAGE = Path(bg_atlasapi.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.core import AdditionalRefDict, Atlas
 from bg_atlasapi.errors import (
@@ -48,7 +49,16 @@ def test_every_line_of_the_1x_readme(atlas: BrainGlobeAtlas) -> None:
     assert atlas.hemispheres.shape == (132, 80, 114)
     head = atlas.lookup_df.head(8)
     assert list(head.columns) == ["acronym", "id", "name"]
-    assert head["acronym"].tolist() == "root grey CH CTX CTXpl Isocortex FRP FRP1".split()
+    assert head["acronym"].tolist() == [
+        "root",
+        "grey",
+        "CH",
+        "CTX",
+        "CTXpl",
+        "Isocortex",
+        "FRP",
+        "FRP1",
+    ]
     assert head["id"].tolist() == [997, 8, 567, 688, 695, 315, 184, 68]
     filename = atlas.root_dir / "meshes" / "385.obj"
     assert pformat(atlas.structures["VISp"]) == (
@@ -299,7 +309,7 @@ def test_indices_from_coordinates(atlas: BrainGlobeAtlas) -> None:
 def test_pickles_and_copies_are_small_and_whole(atlas: BrainGlobeAtlas) -> None:
     """A pickle carries the place, not the bytes; a copy answers like the original."""
     _ = atlas.annotation, atlas.reference, atlas.structures, atlas.space, atlas.root_mesh()
-    atlas.fn_update = lambda done, total: None
+    atlas.fn_update = lambda _done, _total: None
     data = pickle.dumps(atlas)
     assert len(data) < 2_000
     for twin in (pickle.loads(data), copy.deepcopy(atlas), copy.copy(atlas)):

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = "pandas scipy tifffile meshio rich treelib requests urllib3 zarr brainglobe_space".split()
+HEAVY = [
+    "pandas",
+    "scipy",
+    "tifffile",
+    "meshio",
+    "rich",
+    "treelib",
+    "requests",
+    "urllib3",
+    "zarr",
+    "brainglobe_space",
+]
 
 
 def loaded_after(code: str) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import meshio
 import numpy as np
 import pytest
+
 from bg_atlasapi import BrainGlobeAtlas, available_atlases, show_atlases, utils
 from bg_atlasapi.bg_atlas import _version_str_from_tuple, _version_tuple_from_str
 from bg_atlasapi.errors import InvalidInputError, RemoteError, UnknownAtlasError

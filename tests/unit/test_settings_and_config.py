@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from bg_atlasapi import config, settings
 from bg_atlasapi.errors import AtlasError, InvalidInputError
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 def find(*, atlas_name: str, text: str, regex: bool, version: str | None, as_json: bool) -> None:
     """Search the regions of an atlas.
 
-    TEXT is part of an acronym or name, case ignored. The best hits come first. If nothing holds the
+    TEXT is an id, or part of an acronym or name, case ignored. The best hits come first. If nothing holds the
     text, the closest spellings are listed.
     """
     hits = open_atlas(atlas_name, version).structures.find(text, regex=regex)
     if not hits:
-        raise NotFoundError(f"No structure of {atlas_name} has {text!r} in its acronym or name.")
+        raise NotFoundError(f"No structure of {atlas_name} holds {text!r}.")
     if not regex and not _holds(hits[0], text):
-        note(f"No structure of {atlas_name} has {text!r} in its acronym or name; closest:")
+        note(f"No structure of {atlas_name} holds {text!r}; closest:")
     rows = [_row(structure) for structure in hits]
     if as_json:
         print_json(rows)
@@ -48,7 +48,7 @@ def find(*, atlas_name: str, text: str, regex: bool, version: str | None, as_jso
 
 
 def _holds(structure: Structure, text: str) -> bool:
-    return text.lower() in f"{structure.acronym}\n{structure.name}".lower()
+    return text.lower() in f"{structure.id}\n{structure.acronym}\n{structure.name}".lower()
 
 
 def _row(structure: Structure) -> dict[str, Any]:

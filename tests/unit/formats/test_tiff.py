@@ -163,7 +163,7 @@ def test_cut_files_say_what_to_do(tmp_path: Path, how: dict[str, Any]) -> None:
     path = tmp_path / "a.tiff"
     write(path, stack((5, 20, 17), np.uint32), **how)
     os.truncate(path, path.stat().st_size * 9 // 10)
-    with pytest.raises(IncompleteAtlasError, match=r"a\.tiff is missing or damaged.*install the"):
+    with pytest.raises(IncompleteAtlasError, match=r"a\.tiff is missing or damaged.*whole copy"):
         TiffVolume(path).read()
 
 

@@ -56,20 +56,24 @@ def test_left_right_may_be_any_axis(orientation: str, axis: int, half: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("unit", "expected"),
-    [("um", (25.0, 10.0, 39.0625)), ("mm", (0.025, 0.01, 0.0390625)), ("voxel", (1.0, 1.0, 1.0))],
+    ("unit", "factor", "sizes"),
+    [
+        ("um", 1.0, (25.0, 10.0, 39.0625)),
+        ("mm", 1000.0, (25.0, 10.0, 39.0625)),
+        ("voxel", 1.0, (1.0, 1.0, 1.0)),
+    ],
 )
-def test_scale(unit: str, expected: tuple[float, ...]) -> None:
-    """Points in a unit divided by its scale are voxels, each axis by its own."""
+def test_scale(unit: str, factor: float, sizes: tuple[float, ...]) -> None:
+    """Points in a unit, times the factor, by the sizes, are voxels, each axis by its own."""
     space = CoordinateSpace((1, 2, 3), (25.0, 10.0, 39.0625))
-    assert space.scale_um(unit) == expected
+    assert space.voxel_scale(unit) == (factor, sizes)
 
 
 @pytest.mark.parametrize("unit", ["cm", "", "UM", "microns"])
 def test_unknown_unit(unit: str) -> None:
     """A unit that is none is refused with the list of those that are."""
     with pytest.raises(InvalidInputError, match="um, mm, voxel"):
-        CoordinateSpace((1, 1, 1), (1.0, 1.0, 1.0)).scale_um(unit)
+        CoordinateSpace((1, 1, 1), (1.0, 1.0, 1.0)).voxel_scale(unit)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_unknown_unit(unit: str) -> None:
         ([float("nan")] * 3, (1, 3), True),
     ],
 )
-def test_points_are_a_triplet_or_rows(given: Any, shape: tuple[int, ...], single: bool) -> None:
+def test_points_are_a_triplet_or_rows(given: Any, shape: tuple[int, ...], *, single: bool) -> None:
     """Triplets and rows of numbers are taken, none at all too, and told apart."""
     array, one = as_points(given)
     assert array.shape == shape

@@ -152,6 +152,40 @@ def test_points_of_any_number_type(labels: LabelVolume, space: CoordinateSpace, 
     assert locate(labels, space, points, "voxel").ids.tolist() == [3, 4, LARGEST, 0]
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, np.int32])
+def test_millimetres_are_not_rounded_to_the_type_of_the_points(
+    tree: Terminology, dtype: type[np.number]
+) -> None:
+    """Points of a narrow type in mm answer as the same numbers in double precision."""
+    space = CoordinateSpace((4, 1, 1), (25_000.0, 1000.0, 1000.0))
+    labels = LabelVolume(ArraySource(np.array([3, 4, 1, 5], np.uint8).reshape(4, 1, 1)), tree)
+    column = np.array([24.999, 25, 49.97, 50, 70, 74.999, 75, 99.9, 1e4]).clip(None, 127)
+    points = np.zeros((len(column), 3), dtype)
+    points[:, 0] = column.astype(dtype)
+    assert (
+        locate(labels, space, points, "mm").ids.tolist()
+        == locate(labels, space, points.astype(np.float64), "mm").ids.tolist()
+    )
+
+
+def test_single_precision_in_millimetres_is_exact(tree: Terminology) -> None:
+    """A float32 just below a border in mm stays below it; a huge one is outside, unwarned."""
+    space = CoordinateSpace((2, 1, 1), (9200.0, 1000.0, 1000.0))
+    labels = LabelVolume(ArraySource(np.array([3, 4], np.uint8).reshape(2, 1, 1)), tree)
+    points = np.array([[9.2, 0, 0], [3e38, 0, 0]], np.float32)
+    assert float(points[0, 0]) < 9.2
+    assert locate(labels, space, points, "mm").ids.tolist() == [3, 0]
+
+
+def test_a_border_in_millimetres(tree: Terminology) -> None:
+    """9.2 mm is voxel 92 of 100 µm: it is made 9200 µm before it is divided."""
+    space = CoordinateSpace((93, 1, 1), (100.0, 100.0, 100.0))
+    volume = np.full((93, 1, 1), 3, np.uint8)
+    volume[92] = 4
+    labels = LabelVolume(ArraySource(volume), tree)
+    assert locate(labels, space, [9.2, 0, 0], "mm").ids.tolist() == [4]
+
+
 def test_no_points(labels: LabelVolume, space: CoordinateSpace) -> None:
     """No points, no answers."""
     assert locate(labels, space, []).ids.shape == (0,)
@@ -235,7 +269,7 @@ def test_stored_hemispheres(labels: LabelVolume, space: CoordinateSpace) -> None
     """An asymmetric atlas answers what is stored, 0 beyond the volume."""
     stored = np.where(np.arange(SHAPE[0]) % 2, 1, 2).astype(np.uint8)[:, None, None]
     stored = np.ascontiguousarray(np.broadcast_to(stored, SHAPE))
-    points = [middle(0, 1, 5), middle(1, 1, 0), [-1, 0, 0]]
+    points = [middle(0, 1, 5), middle(1, 1, 0), [-1.0, 0.0, 0.0]]
     found = locate(labels, space, points, hemispheres=stored)
     assert found.hemispheres.tolist() == [2, 1, 0]
     frame = lookup(labels, space, points, hemispheres=stored)
@@ -267,7 +301,7 @@ def test_sides_follow_the_orientation(tree: Terminology, orientation: str) -> No
 
 def test_lookup_is_a_row_a_point(labels: LabelVolume, space: CoordinateSpace) -> None:
     """Ids, acronyms, names, sides; outside, background and unlisted labels have their words."""
-    points = [middle(0, 1, 0), [-1, 0, 0], middle(3, 1, 5), middle(0, 4, 0)]
+    points = [middle(0, 1, 0), [-1.0, 0.0, 0.0], middle(3, 1, 5), middle(0, 4, 0)]
     frame = lookup(labels, space, points)
     assert frame["id"].tolist() == [3, 0, 77, 0]
     assert frame["acronym"].tolist() == ["A1", "Outside atlas", "unlisted 77", "Outside atlas"]
@@ -301,7 +335,7 @@ def test_lookup_at(
     labels: LabelVolume, space: CoordinateSpace, at: Any, expected: list[str]
 ) -> None:
     """Depths and structures answer ancestors; elsewhere and outside are told apart."""
-    points = [middle(0, 1, 0), middle(1, 1, 0), middle(2, 1, 0), middle(3, 1, 5), [-1, 0, 0]]
+    points = [middle(0, 1, 0), middle(1, 1, 0), middle(2, 1, 0), middle(3, 1, 5), [-1.0, 0.0, 0.0]]
     frame = lookup(labels, space, points, at=at)
     assert frame["acronym"].tolist() == expected
     known = {"root": 1, "A": 2, "A1": 3, "A2": 4, "B": LARGEST, "unlisted 77": 77}
@@ -324,7 +358,7 @@ def test_ancestors_wider_than_the_annotation(tree: Terminology) -> None:
     ids=lambda at: type(at).__name__,
 )
 def test_what_is_no_level(tree: Terminology, at: Any) -> None:
-    """What is neither a depth nor structures is refused as input, or answered; no bare TypeError."""
+    """What is neither a depth nor structures is refused as input; a bare TypeError is a bug."""
     try:
         ancestors_at(tree, at)
     except AtlasError:
@@ -349,7 +383,7 @@ def test_depths_past_every_tree(tree: Terminology, depth: int) -> None:
 
 def test_acronyms_of_points(labels: LabelVolume, space: CoordinateSpace, tree: Terminology) -> None:
     """Acronyms as an array, with the caller's word for outside."""
-    found = locate(labels, space, [middle(0, 1, 0), [-1, 0, 0], middle(3, 1, 5)])
+    found = locate(labels, space, [middle(0, 1, 0), [-1.0, 0.0, 0.0], middle(3, 1, 5)])
     assert acronyms(found, tree, "nothing").tolist() == ["A1", "nothing", "unlisted 77"]
 
 
