@@ -88,8 +88,8 @@ def version(peer: Peer, python: Path) -> str | None:
 def own_python() -> dict[str, str]:
     """Return the environment without what would reach into another interpreter.
 
-    ``PYTHONPATH`` would put our sources before the peer's, ``PYTHONDONTWRITEBYTECODE`` let it compile
-    its modules at every import (which made one three times slower, and us look that much better).
+    ``PYTHONPATH`` would put our sources before the peer's; ``PYTHONDONTWRITEBYTECODE`` would let it
+    compile its modules at every import, which once made it three times slower than it is.
     """
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 

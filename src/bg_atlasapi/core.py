@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
 _VOLUMES = ("annotation", "hemispheres", "reference")
 _ONE_VOXEL = (1, 1, 1)
-_SIDES = np.array([OUTSIDE_LABEL, "left", "right"], dtype=object)
+_SIDES = np.array([OUTSIDE_LABEL, "left", "right", OUTSIDE_LABEL], dtype=object)
 Coordinates = npt.ArrayLike
 
 
@@ -317,10 +317,10 @@ class Atlas(Keeper):
                 side = np.uint8(0)
             else:
                 side = np.uint8(space.hemisphere_of(voxel)) if stored is None else stored[voxel]
-            return _SIDES[side] if as_string else side
+            return _SIDES[min(int(side), 3)] if as_string else side
         unit = "um" if microns else "voxel"
         sides = point_query.locate(labels, space, coords, unit, stored).hemispheres
-        return _SIDES[sides] if as_string else sides
+        return _SIDES.take(sides, mode="clip") if as_string else sides
 
     def structure_from_coords(
         self,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def find(*, atlas_name: str, text: str, regex: bool, version: str | None, as_json: bool) -> None:
     """Search the regions of an atlas.
 
-    TEXT is an id, or part of an acronym or name, case ignored. The best hits come first. If nothing holds the
-    text, the closest spellings are listed.
+    TEXT is an id, or part of an acronym or name, case ignored. The best hits come first. If
+    nothing holds the text, the closest spellings are listed.
     """
     hits = open_atlas(atlas_name, version).structures.find(text, regex=regex)
     if not hits:

@@ -7,7 +7,8 @@ call each. A file of another form (several blocks, polygons, relative indices) i
 
 from __future__ import annotations
 
-import io
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 from bg_atlasapi.errors import IncompleteAtlasError
 from bg_atlasapi.model.mesh import TriangleMesh
+
+_ELEMENT = re.compile(rb"^[ \t]*[vf][ \t]", re.MULTILINE)
 
 
 def read_obj(path: Path) -> TriangleMesh:
@@ -45,6 +48,9 @@ def read_obj(path: Path) -> TriangleMesh:
     if not len(faces) or not len(mesh.points):
         message = f"The mesh {path} holds no triangles."
         raise IncompleteAtlasError(message)
+    if not np.isfinite(mesh.points).all():
+        message = f"The mesh {path} has vertices that are not finite; it is damaged."
+        raise IncompleteAtlasError(message)
     if faces.min() < 0 or faces.max() >= len(mesh.points):
         message = f"The mesh {path} names a vertex it does not have; it is damaged."
         raise IncompleteAtlasError(message)
@@ -54,18 +60,19 @@ def read_obj(path: Path) -> TriangleMesh:
 def _parse_plain(data: bytes) -> TriangleMesh | None:
     """Parse one block of vertices followed by one block of triangles; None for anything richer.
 
-    What lies between the blocks (normals, texture coordinates, group names) is not needed.
+    What lies before and between the blocks (comments, normals, group names) is not needed.
     """
     first = 0 if data.startswith(b"v ") else data.find(b"\nv ") + 1
     faces_at = data.find(b"\nf ") + 1
     last = data.rfind(b"\nv ", 0, faces_at) + 1 or first
     if not faces_at or not data.startswith(b"v ", first) or last < first:
         return None
-    points = _numbers(data[first : data.index(b"\n", last)], b"v", b".+-eE", np.float64, 3)
-    faces = _faces(data[faces_at:])
-    if points is None or faces is None or b"\nv " in data[faces_at:]:
+    end = data.index(b"\n", last)
+    if _ELEMENT.search(data[:first]) or _ELEMENT.search(data[end:faces_at]):
         return None
-    return TriangleMesh(points, faces)
+    points = _numbers(data[first:end], b"v", b".+-eE", np.float64, 3)
+    faces = _faces(data[faces_at:])
+    return None if points is None or faces is None else TriangleMesh(points, faces)
 
 
 def _faces(block: bytes) -> npt.NDArray[np.int64] | None:
@@ -75,9 +82,7 @@ def _faces(block: bytes) -> npt.NDArray[np.int64] | None:
         return None
     per_corner = 1 if not slashes else 3 if slashes == 6 * rows and b"//" not in block else 2
     numbers = _numbers(block.replace(b"/", b" "), b"f", b"", np.int64, 3 * per_corner)
-    if numbers is None or numbers.min() < 1:
-        return None
-    return np.ascontiguousarray(numbers[:, ::per_corner]) - 1
+    return None if numbers is None else np.ascontiguousarray(numbers[:, ::per_corner]) - 1
 
 
 def _numbers(
@@ -86,17 +91,35 @@ def _numbers(
     """Parse lines of a letter and ``columns`` numbers; None if a line is anything else."""
     if block.translate(None, b"0123456789 \t\r\n" + marks + letter):
         return None
+    # Each letter becomes a number that no line holds (a NaN; -1, where no minus is allowed), so
+    # that a line of another length is seen: it shifts the next mark.
     # A separator makes this the text mode of fromstring; only its binary mode is deprecated.
-    values = np.fromstring(block.replace(letter, b""), dtype=dtype, sep=" ")
-    return values.reshape(-1, columns) if values.size == columns * block.count(letter) else None
+    mark = b"nan" if dtype is np.float64 else b"-1"
+    values = np.fromstring(block.replace(letter, mark), dtype=dtype, sep=" ")
+    if values.size != (columns + 1) * block.count(letter):
+        return None
+    rows = values.reshape(-1, columns + 1)
+    marks_in_place = np.isnan(rows[:, 0]) if dtype is np.float64 else rows[:, 0] == -1
+    return rows[:, 1:] if marks_in_place.all() else None
 
 
 def _parse_general(data: bytes) -> TriangleMesh:
-    import meshio  # noqa: PLC0415 - 70 ms, and only for unusual files
-
-    # From a buffer: given a path, meshio prints and leaves the process when it cannot read it.
-    mesh = meshio.read(io.StringIO(data.decode("utf-8", "replace")), file_format="obj")
+    """Parse line by line: several blocks, polygons (cut into fans), relative indices."""
+    points: list[list[float]] = []
+    faces: list[tuple[int, int, int]] = []
+    for line in data.decode("utf-8", "replace").replace("\\\n", " ").splitlines():
+        kind, *words = line.partition("#")[0].split() or [""]
+        if kind == "v":
+            x, y, z = words[:3]
+            points.append([float(x), float(y), float(z)])
+        elif kind == "f":
+            corners = [int(word.partition("/")[0]) for word in words]
+            if len(corners) < 3 or 0 in corners:
+                message = f"{line!r} is no face"
+                raise ValueError(message)
+            first, *rest = [c - 1 if c > 0 else len(points) + c for c in corners]
+            faces += [(first, *pair) for pair in itertools.pairwise(rest)]
     return TriangleMesh(
-        np.asarray(mesh.points, dtype=np.float64),
-        np.asarray(mesh.cells_dict["triangle"], dtype=np.int64),
+        np.array(points, dtype=np.float64).reshape(-1, 3),
+        np.array(faces, dtype=np.int64).reshape(-1, 3),
     )

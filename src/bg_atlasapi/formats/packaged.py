@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,9 @@ class _PackageTiff(TiffVolume):
     def _read_layout(self) -> Layout:
         layout = super()._read_layout()
         findings = []
-        if layout.shape != self._stated_shape:
+        if _solid(layout.shape) == _solid(self._stated_shape):  # some writers drop axes of length 1
+            layout = dataclasses.replace(layout, shape=self._stated_shape)
+        else:
             text = f"{METADATA} says the shape is {self._stated_shape}, "
             text += f"{self.path.name} has {layout.shape}."
             findings.append(Finding("shape-mismatch", text, "error"))
@@ -77,6 +81,10 @@ class _PackageTiff(TiffVolume):
         return layout
 
 
+def _solid(shape: Sequence[int]) -> list[int]:
+    return [length for length in shape if length != 1]
+
+
 def require_files(folder: Path) -> None:
     """Check that the files every package has are there.
 
@@ -85,11 +93,15 @@ def require_files(folder: Path) -> None:
     IncompleteAtlasError
         Names all that are missing.
     """
-    if not folder.is_dir():
-        message = f"There is no atlas folder {folder}."
-        raise IncompleteAtlasError(message)
     needed = (METADATA, STRUCTURES, REFERENCE, ANNOTATION)
-    missing = [name for name in needed if not (folder / name).is_file()]
+    try:
+        if not folder.is_dir():
+            message = f"There is no atlas folder {folder}."
+            raise IncompleteAtlasError(message)
+        missing = [name for name in needed if not (folder / name).is_file()]
+    except PermissionError as error:
+        message = f"The atlas folder {folder} cannot be read: {error.strerror}."
+        raise IncompleteAtlasError(message) from error
     if missing:
         message = (
             f"The atlas folder {folder} is incomplete: {', '.join(missing)} missing. "
@@ -156,15 +168,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) or float(value).is_integer()
+
+
 def _is_shape(value: Any) -> bool:
-    return _is_resolution(value) and all(float(item).is_integer() for item in value)
+    return _is_resolution(value) and all(_is_whole(item) for item in value)
 
 
 def _is_resolution(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) == 3
-        and all(_is_number(item) and 0 < item < float("inf") for item in value)
+        and all(_is_number(item) and 0 < item <= sys.float_info.max for item in value)
     )
 
 
@@ -197,9 +213,8 @@ def read_structures(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
-@dataclass(frozen=True, slots=True)
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    text: str
+    """An entry cannot be used; says why."""
 
 
 def terminology_of(entries: Sequence[Mapping[str, Any]], where: object) -> Terminology:
@@ -215,7 +230,7 @@ def terminology_of(entries: Sequence[Mapping[str, Any]], where: object) -> Termi
         try:
             records.append(_record(entry))
         except _Unreadable as problem:
-            text = f"Entry {position} of {STRUCTURES}: {problem.text}."
+            text = f"Entry {position} of {STRUCTURES}: {problem}."
             findings.append(Finding("structure-entry", text, "error"))
     if findings:
         raise InvalidAtlasError(where, findings)
@@ -233,7 +248,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
     colour = entry.get("rgb_triplet") or _WHITE
     if not isinstance(colour, list | tuple) or len(colour) != 3:
         raise _Unreadable(f"rgb_triplet must be three numbers, got {colour!r}")
-    red, green, blue = (min(max(_whole(part, "rgb_triplet"), 0), 255) for part in colour)
+    red, green, blue = (_shade(part) for part in colour)
     return Record(
         id=identifier,
         acronym=acronym,
@@ -241,6 +256,12 @@ def _record(entry: Mapping[str, Any]) -> Record:
         path=_path(entry, identifier),
         rgb=(red, green, blue),
     )
+
+
+def _shade(part: Any) -> int:
+    if not _is_number(part) or (isinstance(part, float) and math.isnan(part)):
+        raise _Unreadable(f"rgb_triplet must be three numbers, got {part!r}")
+    return round(min(max(part, 0), 255))
 
 
 def _path(entry: Mapping[str, Any], identifier: int) -> tuple[int, ...]:
@@ -254,8 +275,8 @@ def _path(entry: Mapping[str, Any], identifier: int) -> tuple[int, ...]:
 
 
 def _whole(value: Any, key: str) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         return int(value)
-    if _is_number(value) and float(value).is_integer():
+    if _is_number(value) and _is_whole(value):
         return int(value)
     raise _Unreadable(f"{key} must be a whole number, got {value!r}")

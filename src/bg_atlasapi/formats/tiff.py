@@ -110,7 +110,7 @@ class TiffVolume:
                 for page in pages:
                     yield page.asarray().astype(layout.dtype, copy=False)[np.newaxis]
             else:
-                yield series.asarray().astype(layout.dtype, copy=False)
+                yield series.asarray().astype(layout.dtype, copy=False).reshape(layout.shape)
 
 
 def read_layout(path: Path) -> Layout:
@@ -190,7 +190,7 @@ class _Reading:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, AtlasError):
+        if not isinstance(error, Exception) or isinstance(error, AtlasError | MemoryError):
             return
         if isinstance(error, FileNotFoundError):
             raise _damaged(self._path, "the file is missing") from error

@@ -73,10 +73,12 @@ class _Encoder:
         for slab in [mapped] if mapped is not None else self._source.slabs():
             self._encode(slab.reshape(-1), self._codes[done : done + slab.size])
             done += slab.size
-        extra = np.array(sorted(self._unlisted), dtype=np.int64)
+        wide = max(self._unlisted, default=0) > np.iinfo(np.int64).max
+        kind = np.uint64 if wide else np.int64
+        extra = np.array(sorted(self._unlisted), dtype=kind)
         if len(extra):
             self._renumber(extra)
-        ids = np.concatenate([self._terminology.ids.astype(np.int64), extra])
+        ids = np.concatenate([self._terminology.ids.astype(kind), extra])
         fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max
         return CodedVolume(self._codes, ids.astype(np.uint32) if fits else ids)
 
@@ -105,7 +107,7 @@ class _Encoder:
             numbers = np.array([self._unlisted[label] for label in labels.tolist()])
         return np.asarray(numbers[places])
 
-    def _renumber(self, extra: npt.NDArray[np.int64]) -> None:
+    def _renumber(self, extra: npt.NDArray[np.integer]) -> None:
         """Make the codes of unlisted labels follow their ids, whatever thread met them first."""
         first = len(self._terminology) + 1
         table = np.arange(first + len(extra), dtype=self._codes.dtype)

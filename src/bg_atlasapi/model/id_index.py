@@ -15,6 +15,7 @@ UNLISTED = -1
 _FIRST_MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, Knuth's multiplicative hashing
 _STEP = 0xBF58476D1CE4E5B8
 _TRIES_PER_SIZE = 8
+_MOST_HASHED = 3000  # the table grows with the square: 16 MB here; beyond, a binary search
 
 
 class IdIndex:
@@ -30,6 +31,9 @@ class IdIndex:
     def __init__(self, ids: npt.NDArray[np.integer]) -> None:
         self._ids = np.ascontiguousarray(ids).astype(np.uint64)
         keys, first = np.unique(self._ids, return_index=True)
+        self._sorted = (keys, first) if len(keys) > _MOST_HASHED else None
+        if self._sorted is not None:
+            return
         self._multiplier, self._bits = _perfect_multiplier(keys)
         dtype = np.int16 if len(self._ids) < np.iinfo(np.int16).max else np.int32
         self._table = np.zeros(1 << self._bits, dtype=dtype)
@@ -52,10 +56,15 @@ class IdIndex:
             ``int32``, same shape, ``-1`` where the id is not in the index.
         """
         wide = ids.astype(np.uint64)
-        positions = self._table.take(self._slots(wide)).astype(np.int32)
+        if self._sorted is None:
+            positions = self._table.take(self._slots(wide)).astype(np.int32)
+        else:
+            keys, first = self._sorted
+            places = np.searchsorted(keys, wide)
+            positions = first.take(places, mode="clip").astype(np.int32)
         known = self._ids.take(positions) == wide
         if not known.all():
-            positions[~known] = UNLISTED
+            positions = np.where(known, positions, np.int32(UNLISTED))
         return positions
 
 

@@ -40,8 +40,8 @@ class ArraySource:
         return self.array.dtype
 
     def mapped(self) -> npt.NDArray[np.generic] | None:
-        """Return the array itself if its bytes lie in order, else None."""
-        return self.array if self.array.flags.c_contiguous else None
+        """Return the array, or a copy if its bytes do not lie in order."""
+        return np.ascontiguousarray(self.array)
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a copy."""

@@ -30,7 +30,7 @@ def spans(count: int, block: int) -> Iterator[slice]:
 def over_blocks(function: Callable[[slice], _T], count: int, block: int) -> list[_T]:
     """Apply a function to consecutive blocks of ``count`` items; return its answers in order."""
     parts = list(spans(count, block))
-    if len(parts) == 1 or workers() == 1:
+    if len(parts) <= 1 or workers() == 1:
         return [function(part) for part in parts]
     with ThreadPoolExecutor(min(workers(), len(parts))) as pool:
         return list(pool.map(function, parts))

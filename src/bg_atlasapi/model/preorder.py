@@ -55,6 +55,10 @@ def arrange(rows: Sequence[Row]) -> Order:
         If there is no structure, no root, or a cycle.
     """
     findings = _duplicates(rows)
+    huge = [row.acronym for row in rows if not -(2**63) <= row.id < 2**63]
+    if huge:
+        text = f"Ids that no 64 bits hold: {_some(huge)}."
+        raise InvalidAtlasError("The terminology", [Finding("id-too-large", text, "error")])
     first_row: dict[int, int] = {}
     for position, row in enumerate(rows):
         first_row.setdefault(row.id, position)

@@ -7,7 +7,6 @@ index 0 lies (anterior, superior, right). The origin is the corner of voxel 0; v
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from bg_atlasapi.errors import InvalidInputError
 UM_PER_UNIT = {"um": 1.0, "mm": 1000.0}
 UNITS = ("um", "mm", "voxel")
 LEFT, RIGHT = 1, 2
-_PLAIN = frozenset({float, int, np.float64, np.float32, np.int64, np.int32})
+_PLAIN = frozenset({float, np.float64, np.float32, np.int64, np.int32})
 _AXES = {
     "p": "sagittal",
     "a": "sagittal",
@@ -110,10 +109,11 @@ def as_triplet(points: object) -> Sequence[float] | None:
         return points.tolist() if points.shape == (3,) and points.dtype.kind in "iuf" else None
     if not isinstance(points, tuple | list) or len(points) != 3:
         return None
-    first, second, third = points
-    if type(first) in _PLAIN and type(second) in _PLAIN and type(third) in _PLAIN:
+    kinds = {type(value) for value in points}
+    if kinds <= {float, int}:
         return points
-    return None
+    # numpy's own scalars would divide in their own precision, and warn where Python's do not.
+    return [float(value) for value in points] if kinds <= _PLAIN else None
 
 
 def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integer], bool]:
@@ -139,7 +139,7 @@ def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integ
     single = array.ndim == 1 and array.shape == (3,)
     if single:
         array = array[np.newaxis]
-    if array.size == 0 and array.ndim <= 2:
+    if array.shape == (0,):
         array = array.reshape(0, 3)
     if array.ndim != 2 or array.shape[1] != 3:
         message = f"Points must have the shape (N, 3) or (3,), got {array.shape}."
@@ -150,18 +150,3 @@ def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integ
 def _describe(points: object) -> str:
     kind = getattr(points, "dtype", None)
     return f"an array of {kind}" if kind is not None else f"{points!r}"[:60]
-
-
-def triplet(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return three finite numbers as floats.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are not three, or they are not finite.
-    """
-    numbers = tuple(float(value) for value in values)
-    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
-        message = f"Expected three finite numbers, got {values!r}."
-        raise InvalidInputError(message)
-    return (numbers[0], numbers[1], numbers[2])

@@ -150,7 +150,11 @@ class Terminology:
             return None
 
     def _code_of_text(self, key: str) -> int | None:
-        code = self._by_id.get(int(key)) if key.isascii() and key.isdecimal() else None
+        code = (
+            self._by_id.get(int(key))
+            if key.isascii() and key.isdecimal() and len(key) < 20
+            else None
+        )
         return code or self._by_acronym.get(key) or self._by_name.get(key)
 
     def code_of_id(self, identifier: int) -> int:
@@ -160,6 +164,8 @@ class Terminology:
     def codes(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Return the codes of an array of ids: 0 for id 0, -1 for ids that are not listed."""
         array = np.asarray(ids)
+        if array.size == 0:
+            return np.empty(array.shape, dtype=np.int32)
         if array.dtype.kind not in "iub":
             message = f"Structure ids must be integers, got an array of {array.dtype}."
             raise InvalidInputError(message)
@@ -173,7 +179,8 @@ class Terminology:
     def acronyms_of(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
         """Return the acronyms of an array of codes 0…N, as an object array of the same shape."""
         table: npt.NDArray[np.object_] = np.array(self.acronyms, dtype=object)
-        return np.asarray(table[np.asarray(codes)])
+        places = np.asarray(codes)
+        return np.asarray(table[places if places.size else places.astype(np.intp)])
 
     def children(self, code: int) -> npt.NDArray[np.intp]:
         """Return the codes of the direct children, in order."""
@@ -209,11 +216,6 @@ class Terminology:
     def _file_is_preorder(self) -> bool:
         return bool((np.diff(self.positions) > 0).all())
 
-    @cached_property
-    def roots(self) -> tuple[int, ...]:
-        """Codes of the structures without a parent; one, in a sound terminology."""
-        return tuple(int(code) for code in np.flatnonzero(self.parents == 0) if code)
-
     def codes_at_depth(self, depth: int) -> npt.NDArray[np.int32]:
         """Return, for every code, its ancestor at a depth, or itself if it lies higher.
 
@@ -227,6 +229,7 @@ class Terminology:
         numpy.ndarray
             ``int32``, shape ``(N + 1,)``.
         """
+        depth = min(max(depth, -len(self.ids)), len(self.ids))  # no path is longer
         if depth in self._at_depth:
             return self._at_depth[depth]
         answer = np.arange(len(self.ids), dtype=np.int32)
@@ -235,6 +238,7 @@ class Terminology:
         )
         while (deeper := self.depths[answer] > target).any():
             answer[deeper] = self.parents[answer[deeper]]
+        answer.flags.writeable = False  # kept: the next caller gets the same array
         self._at_depth[depth] = answer
         return answer
 
@@ -303,7 +307,7 @@ class Terminology:
         """
         try:
             pattern = re.compile(text if regex else re.escape(text), re.IGNORECASE)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             message = f"{text!r} is not a regular expression: {error}."
             raise InvalidInputError(message) from error
         hits = [

@@ -24,7 +24,7 @@ class VolumeSource(Protocol):
         """Type of the values, in native byte order."""
 
     def mapped(self) -> npt.NDArray[np.generic] | None:
-        """Return a read-only array over the stored bytes, or None where they are encoded."""
+        """Return an array over the stored bytes, not to be written to; None where encoded."""
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a writable array, private to the caller; pages may load when touched."""

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 BLOCK = 1 << 16
 ELSEWHERE_LABEL = "Elsewhere"
 _HEMISPHERES = ("left", "right")
+_SIDES = np.full(
+    256, -1, np.int8
+)  # category of each stored value; what is no hemisphere is missing
+_SIDES[LEFT], _SIDES[RIGHT] = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +150,17 @@ def _voxels(
     left = inside
     first_left, end_left = space.left_span
     factor, sizes = scale
-    for axis, (size, length) in enumerate(zip(sizes, space.shape, strict=True)):
-        column = points[:, axis] if factor == 1 else points[:, axis] * factor
-        voxel = np.floor(np.divide(column, size, dtype=np.float64))
-        inside &= (voxel >= 0) & (voxel < length)  # a NaN compares false
-        if axis == space.left_right_axis:
-            left = (voxel >= first_left) & (voxel < end_left)
-        flat *= length
-        flat += voxel
+    with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
+        for axis, (size, length) in enumerate(zip(sizes, space.shape, strict=True)):
+            column = points[:, axis]
+            if factor != 1:
+                column = np.multiply(column, factor, dtype=np.float64)
+            voxel = np.floor(np.divide(column, size, dtype=np.float64))
+            inside &= (voxel >= 0) & (voxel < length)  # a NaN compares false
+            if axis == space.left_right_axis:
+                left = (voxel >= first_left) & (voxel < end_left)
+            flat *= length
+            flat += voxel
     flat[~inside] = 0
     return flat.astype(np.int64), inside, left
 
@@ -183,7 +190,13 @@ def ancestors_at(
         raise InvalidInputError(message)
     if isinstance(at, int | np.integer):
         return terminology.codes_at_depth(int(at)), False
-    keys = [at] if isinstance(at, str) else list(at)
+    if isinstance(at, str) or hasattr(at, "id"):
+        at = [at]
+    try:
+        keys = list(at)
+    except TypeError:
+        message = f"at= takes a depth or a list of structures, got {at!r}."
+        raise InvalidInputError(message) from None
     return terminology.codes_under([terminology.code(key) for key in keys]), True
 
 
@@ -239,7 +252,7 @@ def lookup(
             "acronym": _categorical(rows, used, (*labels.terminology.acronyms, *extra)),
             "name": _categorical(rows, used, (*labels.terminology.names, *extra)),
             "hemisphere": pd.Categorical.from_codes(
-                located.hemispheres.view(np.int8) - 1, categories=list(_HEMISPHERES), validate=False
+                _SIDES.take(located.hemispheres), categories=list(_HEMISPHERES), validate=False
             ),
             "inside": located.inside,
         },

@@ -15,10 +15,10 @@ from pathlib import Path
 from bg_atlasapi.errors import InvalidInputError, UnknownAtlasError
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
-_FOLDER = re.compile(r"(?P<name>.+)_v(?P<major>\d+)\.(?P<minor>\d+)")
-_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_FOLDER = re.compile(r"(?P<name>.+)_v(?P<major>\d{1,9})\.(?P<minor>\d{1,9})")
+_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
 _RESOLUTION = re.compile(r"_(?P<size>\d+(?:\.\d+)?)(?P<unit>nm|um|mm)")
-_UM = {"nm": 0.001, "um": 1.0, "mm": 1000.0}
+_PER_UM = {"nm": 1000.0, "um": 1.0, "mm": 0.001}  # divided by: 9 * 0.001 is not 0.009
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -139,8 +139,8 @@ def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas
     for atlas in here:
         match = _RESOLUTION.fullmatch(atlas.name.removeprefix(name))
         if atlas.name.startswith(name) and match:
-            sizes[float(match["size"]) * _UM[match["unit"]]] = atlas.name
-    for size in (float(resolution), float(int(resolution))):
+            sizes[float(match["size"]) / _PER_UM[match["unit"]]] = atlas.name
+    for size in (float(resolution), resolution // 1):
         if size in sizes:
             return sizes[size]
     if sizes:
