@@ -261,7 +261,7 @@ def _record(entry: Mapping[str, Any]) -> Record:
 def _shade(part: Any) -> int:
     if not _is_number(part) or (isinstance(part, float) and math.isnan(part)):
         raise _Unreadable(f"rgb_triplet must be three numbers, got {part!r}")
-    return round(min(max(part, 0), 255))
+    return int(min(max(part, 0), 255) + 0.5)
 
 
 def _path(entry: Mapping[str, Any], identifier: int) -> tuple[int, ...]:
