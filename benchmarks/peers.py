@@ -1,8 +1,9 @@
 """A virtual environment for each peer. Standard library only.
 
 The peers share dependencies, and 1.x even the import name, with this project, so each lives in an
-environment of its own under a cache folder: ``<cache>/<peer>/bin/python``. Also used by
-``tests/contract``.
+environment of its own under a cache folder: ``<cache>/<peer>/bin/python``. The contract tests use
+the one of 1.0.3; they never make it, because tests do not reach outside the machine. Make it with
+``python benchmarks/peers.py FOLDER``.
 """
 
 from __future__ import annotations
@@ -60,12 +61,16 @@ def interpreter(peer: Peer, cache: Path) -> Path:
     PeerUnavailableError
         With what pip said.
     """
-    folder = cache.absolute() / peer.name
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = _python(peer, cache)
     if version(peer, python) is None:
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], peer)
+        _run([sys.executable, "-m", "venv", "--clear", str(cache.absolute() / peer.name)], peer)
         _run([str(python), "-m", "pip", "install", "--quiet", *peer.requirements], peer)
     return python
+
+
+def _python(peer: Peer, cache: Path) -> Path:
+    folder = cache.absolute() / peer.name
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def refresh(peer: Peer, python: Path) -> None:
@@ -83,6 +88,12 @@ def version(peer: Peer, python: Path) -> str | None:
         [str(python), "-c", code], check=False, capture_output=True, text=True, env=own_python()
     )
     return run.stdout.strip() if run.returncode == 0 else None
+
+
+def installed(peer: Peer, cache: Path) -> Path | None:
+    """Return the peer's Python if its environment is there; never makes it."""
+    python = _python(peer, cache)
+    return python if version(peer, python) is not None else None
 
 
 def own_python() -> dict[str, str]:
@@ -123,3 +134,7 @@ def _run(command: list[str], peer: Peer) -> None:
         last = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()[-1]
         message = f"cannot make an environment for {peer.distribution}: {last}"
         raise PeerUnavailableError(message)
+
+
+if __name__ == "__main__":  # python benchmarks/peers.py FOLDER: what the contract tests need
+    print(interpreter(V1, Path(sys.argv[1])))

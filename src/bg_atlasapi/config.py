@@ -147,8 +147,8 @@ def get_brainglobe_dir() -> Path:
 
 
 def cli_modify_config(
-    key: str = "",
-    value: str = "",
+    key: str | int = 0,
+    value: str | int = 0,
     show: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
 ) -> None:
     """Change a value and print the configuration, as ``brainglobe config`` of 1.x did.
@@ -163,13 +163,13 @@ def cli_modify_config(
     import click  # noqa: PLC0415 - only where something is printed
 
     if not show:
-        if key.endswith("dir"):
-            parent_exists = Path(value).parent.exists()
+        if str(key).endswith("dir"):
+            parent_exists = Path(str(value)).parent.exists()
             click.echo(parent_exists)
             if not parent_exists:
-                click.echo(invalid_folder(value))
+                click.echo(invalid_folder(str(value)))
                 return
-        write_config_value(key, value)
+        write_config_value(str(key), value)
     click.echo(_print_config())
 
 

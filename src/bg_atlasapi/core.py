@@ -18,6 +18,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
+    ANNOTATION_FILENAME,
+    HEMISPHERES_FILENAME,
+    MESHES_DIRNAME,
+    METADATA_FILENAME,
+    REFERENCE_FILENAME,
+    STRUCTURES_FILENAME,
+)
 from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError
 from bg_atlasapi.formats import packaged
 from bg_atlasapi.lazy import Keeper, kept
@@ -26,7 +34,7 @@ from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.structure_class import Structure, StructuresDict
-from bg_atlasapi.utils import read_tiff
+from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     import meshio
@@ -159,7 +167,7 @@ class Atlas(Keeper):
     @kept
     def structures(self) -> StructuresDict:
         """The structures by id, acronym or name."""
-        return StructuresDict(self.structures_list, self._terminology)
+        return StructuresDict(self.structures_list, terminology=self._terminology)
 
     @kept
     def additional_references(self) -> AdditionalRefDict:

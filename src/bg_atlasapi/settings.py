@@ -8,7 +8,6 @@ never makes a folder. The configuration file is the one that 1.x wrote: INI, sec
 
 from __future__ import annotations
 
-import configparser
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +101,10 @@ def read_config_file(path: Path) -> dict[str, str]:
     InvalidInputError
         If the file exists but is not INI.
     """
+    if not path.exists():  # nearly always
+        return {}
+    import configparser  # noqa: PLC0415 - 2 ms
+
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(path, encoding="utf-8")

@@ -18,7 +18,7 @@ from bg_atlasapi.errors import IncompleteAtlasError, UnknownStructureError
 from bg_atlasapi.formats.mesh_files import read_obj
 from bg_atlasapi.formats.packaged import terminology_of
 from bg_atlasapi.model.terminology import Terminology
-from bg_atlasapi.structure_tree_util import tree_of
+from bg_atlasapi.structure_tree_util import get_structures_tree, tree_of  # noqa: F401 - 1.x
 
 if TYPE_CHECKING:
     import meshio
@@ -167,6 +167,7 @@ class StructuresDict(UserDict[int, Structure]):
     def __init__(
         self,
         structures_list: Sequence[Mapping[str, Any]],
+        *,
         terminology: Terminology | None = None,
     ) -> None:
         super().__init__()

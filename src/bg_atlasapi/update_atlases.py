@@ -7,6 +7,7 @@ Downloading is not part of this version: both functions do what needs no network
 from __future__ import annotations
 
 from bg_atlasapi import config, utils
+from bg_atlasapi.bg_atlas import BrainGlobeAtlas  # noqa: F401 - 1.x found it here
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.list_atlases import get_downloaded_atlases
 from bg_atlasapi.store import cache

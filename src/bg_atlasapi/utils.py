@@ -7,7 +7,6 @@ raise ``RemoteError`` without opening a socket.
 from __future__ import annotations
 
 from collections.abc import Callable
-from configparser import ConfigParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +15,8 @@ from bg_atlasapi.formats.packaged import read_json_file
 from bg_atlasapi.formats.tiff import TiffVolume
 
 if TYPE_CHECKING:
+    from configparser import ConfigParser
+
     import numpy as np
     import numpy.typing as npt
     from rich.panel import Panel

@@ -32,7 +32,7 @@ assert sum(bool(atlas.structure_from_coords(point, microns=True)) for point in p
 
 SLICE = """
 import numpy as np
-plane = np.asarray(atlas.volumes["annotation"][264])
+plane = atlas.annotation[264]
 assert plane.shape == (320, 456) and len(np.unique(plane)) > 100
 """
 

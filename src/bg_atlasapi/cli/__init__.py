@@ -8,9 +8,28 @@ value and nothing else; messages go to standard error.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from bg_atlasapi.cli.group import bg_cli
 
 __all__ = ["bg_cli", "main"]
+
+
+_NAMES_OF_1X = {
+    "cli_modify_config": "config",
+    "install_atlas": "update_atlases",
+    "show_atlases": "list_atlases",
+    "update_atlas": "update_atlases",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Find what 1.x also offered here, without importing it for every command."""
+    if name not in _NAMES_OF_1X:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"bg_atlasapi.{_NAMES_OF_1X[name]}"), name)
 
 
 def main() -> None:

@@ -259,6 +259,8 @@ def _record(entry: Mapping[str, Any]) -> Record:
 
 
 def _shade(part: Any) -> int:
+    if type(part) is int and 0 <= part <= 255:  # nearly always
+        return part
     if not _is_number(part) or (isinstance(part, float) and math.isnan(part)):
         raise _Unreadable(f"rgb_triplet must be three numbers, got {part!r}")
     return int(min(max(part, 0), 255) + 0.5)
@@ -270,11 +272,13 @@ def _path(entry: Mapping[str, Any], identifier: int) -> tuple[int, ...]:
         stated = [part for part in stated.split("/") if part]
     if not isinstance(stated, list | tuple):
         raise _Unreadable(f"structure_id_path must be a list of ids, got {stated!r}")
-    path = tuple(_whole(part, "structure_id_path") for part in stated)
+    path = tuple([_whole(part, "structure_id_path") for part in stated])
     return path if path and path[-1] == identifier else (*path, identifier)
 
 
 def _whole(value: Any, key: str) -> int:
+    if type(value) is int:  # nearly always
+        return value
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         return int(value)
     if _is_number(value) and _is_whole(value):

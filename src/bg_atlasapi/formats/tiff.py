@@ -7,7 +7,9 @@ itself is tifffile's business.
 
 from __future__ import annotations
 
+import os
 import struct
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +83,24 @@ class TiffVolume:
     def mapped(self) -> npt.NDArray[Any] | None:
         """Return a read-only array over the file, or None where it is encoded."""
         return self._map
+
+    def voxels(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return a few voxels of a file that can be mapped, read one by one."""
+        layout = self._layout
+        assert layout.offset is not None
+        if not hasattr(os, "pread"):  # Windows
+            return np.asarray(np.asarray(self._map).reshape(-1)[flat])
+        size = layout.dtype.itemsize
+        starts = (flat * size + layout.offset).tolist()
+        with _Reading(self.path):
+            data = b"".join([os.pread(self._descriptor, size, start) for start in starts])
+            return np.frombuffer(data, layout.dtype)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
 
     def read(self) -> npt.NDArray[Any]:
         """Return a writable array, private to the caller.

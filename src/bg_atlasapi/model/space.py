@@ -19,7 +19,8 @@ from bg_atlasapi.errors import InvalidInputError
 UM_PER_UNIT = {"um": 1.0, "mm": 1000.0}
 UNITS = ("um", "mm", "voxel")
 LEFT, RIGHT = 1, 2
-_PLAIN = frozenset({float, np.float64, np.float32, np.int64, np.int32})
+_PLAIN = frozenset({float, int})
+_NUMBERS = (float, np.floating, np.integer)
 _AXES = {
     "p": "sagittal",
     "a": "sagittal",
@@ -109,11 +110,13 @@ def as_triplet(points: object) -> Sequence[float] | None:
         return points.tolist() if points.shape == (3,) and points.dtype.kind in "iuf" else None
     if not isinstance(points, tuple | list) or len(points) != 3:
         return None
-    kinds = {type(value) for value in points}
-    if kinds <= {float, int}:
+    first, second, third = points
+    if type(first) in _PLAIN and type(second) in _PLAIN and type(third) in _PLAIN:
         return points
     # numpy's own scalars would divide in their own precision, and warn where Python's do not.
-    return [float(value) for value in points] if kinds <= _PLAIN else None
+    if all(isinstance(value, _NUMBERS) or type(value) is int for value in points):
+        return [float(value) for value in points]
+    return None
 
 
 def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integer], bool]:

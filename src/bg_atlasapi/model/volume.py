@@ -6,7 +6,7 @@ Formats implement ``VolumeSource``; the model never opens a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ class VolumeSource(Protocol):
 
     def mapped(self) -> npt.NDArray[np.generic] | None:
         """Return an array over the stored bytes, not to be written to; None where encoded."""
+
+    def voxels(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return a few voxels of a volume that can be mapped, touching no more than they need."""
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a writable array, private to the caller; pages may load when touched."""

@@ -6,7 +6,6 @@ module only looks: it never makes a folder, never reads an atlas, never uses the
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -152,6 +151,8 @@ def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas
 
 def _unknown(name: str, here: Iterable[InstalledAtlas], brainglobe_dir: Path) -> str:
     names = sorted({atlas.name for atlas in here})
+    import difflib  # noqa: PLC0415 - only when something is misspelt
+
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = (
         f"Did you mean {' or '.join(close)}?"
