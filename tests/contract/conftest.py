@@ -50,7 +50,9 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
     peers = load(CHECKOUT / "benchmarks" / "peers.py")
     python = peers.installed(peers.V1, Path(folder))
     if python is None:
-        pytest.skip(f"bg-atlasapi 1.0.3 is not in {folder}; run python benchmarks/peers.py {folder}")
+        pytest.skip(
+            f"bg-atlasapi 1.0.3 is not in {folder}; run python benchmarks/peers.py {folder}"
+        )
     assert peers.version(peers.V1, python) == "1.0.3"
     return python, peers.surroundings(tmp_path_factory.mktemp("peer_home"))
 
