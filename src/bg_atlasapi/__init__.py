@@ -30,9 +30,13 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - 20 ms, rarely asked
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms
 
-        return version("bg-atlasapi")
+        try:
+            return version("bg-atlasapi")
+        except PackageNotFoundError:
+            message = "bg_atlasapi is not installed, so it has no version"
+            raise AttributeError(message) from None
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

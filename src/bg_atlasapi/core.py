@@ -33,6 +33,7 @@ from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
 from bg_atlasapi.query import points as point_query
+from bg_atlasapi.settings import expanded
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
@@ -57,8 +58,21 @@ Coordinates = npt.ArrayLike
 def _described_space(
     shape: tuple[int, ...], resolution: tuple[float, ...], orientation: str
 ) -> CoordinateSpace:
-    stated = {"shape": shape, "resolution": resolution, "orientation": orientation}
+    stated = {"shape": list(shape), "resolution": list(resolution), "orientation": orientation}
+    if findings := packaged.metadata_findings(stated):
+        raise InvalidInputError("; ".join(finding.message for finding in findings))
     return packaged.space_of(stated)
+
+
+def _as_labels(annotation: Any) -> npt.NDArray[np.integer]:
+    array = np.asarray(annotation)
+    if array.ndim != 3 or array.dtype.kind not in "iu":
+        message = (
+            "The annotation must be a 3-D array of whole numbers, "
+            f"it was assigned {array.dtype} of shape {array.shape}."
+        )
+        raise InvalidInputError(message)
+    return array
 
 
 class Atlas(Keeper):
@@ -86,7 +100,7 @@ class Atlas(Keeper):
 
     def __init__(self, path: PathLike) -> None:
         super().__init__()
-        self.root_dir = Path(path)
+        self.root_dir = expanded(path).absolute()
         self.metadata: dict[str, Any] = copy.deepcopy(dict(self._model.metadata))
         if "additional_references" not in self.metadata:
             warnings.warn(_OUTDATED, stacklevel=2)
@@ -123,6 +137,7 @@ class Atlas(Keeper):
 
     @resolution.setter
     def resolution(self, value: Sequence[float]) -> None:
+        self._kept.pop("space", None)
         self.metadata["resolution"] = list(value)
 
     @property
@@ -132,6 +147,7 @@ class Atlas(Keeper):
 
     @orientation.setter
     def orientation(self, value: str) -> None:
+        self._kept.pop("space", None)
         self.metadata["orientation"] = value
 
     @property
@@ -141,6 +157,7 @@ class Atlas(Keeper):
 
     @shape.setter
     def shape(self, value: Sequence[int]) -> None:
+        self._kept.pop("space", None)
         self.metadata["shape"] = list(value)
 
     @property
@@ -172,7 +189,7 @@ class Atlas(Keeper):
     @kept
     def additional_references(self) -> AdditionalRefDict:
         """Further reference images by name, each read when asked for."""
-        names = self.metadata.get("additional_references", [])
+        names = self.metadata.get("additional_references") or []
         return AdditionalRefDict(names, data_path=self.root_dir)
 
     @property
@@ -242,15 +259,28 @@ class Atlas(Keeper):
         codes, so it first compares the array with the file and keeps the file's codes if it can.
         """
         if "annotation" in self.__dict__:
-            return LabelVolume(ArraySource(np.asarray(self.annotation)), self._terminology)
-        if "annotation" in self._kept and (not every_voxel or self._edited("annotation")):
+            return LabelVolume(ArraySource(_as_labels(self.annotation)), self._terminology)
+        if "annotation" in self._kept and (not every_voxel or self._annotation_differs()):
             return LabelVolume(ArraySource(self.annotation), self._terminology)
         return self._model.labels
 
-    def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
+    def _annotation_differs(self) -> bool:
+        # Decoding a compressed file to compare takes longer than coding the array again.
+        return self._model.annotation.mapped() is None or self._edited("annotation")
+
+    def _stored_hemispheres(self, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
         """Return the hemisphere volume if it is stored or was handed out, None if computed."""
         handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
-        return self.hemispheres if handed_out or not self._symmetric else None
+        if self._symmetric and not handed_out:
+            return None
+        if self.hemispheres.shape == shape:
+            return self.hemispheres
+        if self._symmetric:  # the caller's own annotation, of another voxel size
+            return None
+        message = (
+            f"The hemispheres have the shape {self.hemispheres.shape}, the annotation {shape}."
+        )
+        raise InvalidInputError(message)
 
     def lookup(
         self,
@@ -291,7 +321,8 @@ class Atlas(Keeper):
         """
         labels = self._labels()
         space = self._space(labels.shape)
-        return point_query.lookup(labels, space, points, unit, at, self._stored_hemispheres())
+        stored = self._stored_hemispheres(labels.shape)
+        return point_query.lookup(labels, space, points, unit, at, stored)
 
     def hemisphere_from_coords(
         self,
@@ -315,11 +346,11 @@ class Atlas(Keeper):
         int, str or numpy.ndarray
             1 left, 2 right, 0 (``"Outside atlas"``) beyond the volume; an array for an array.
         """
-        labels, stored = self._labels(), self._stored_hemispheres()
-        space = self._space(labels.shape)
+        labels = self._labels()
+        space, stored = self._space(labels.shape), self._stored_hemispheres(labels.shape)
         point = as_triplet(coords)
         if point is not None:
-            scale = self.metadata["resolution"] if microns else _ONE_VOXEL
+            scale = self._space(labels.shape).spacing_um if microns else _ONE_VOXEL
             voxel = point_query.voxel_of(point, scale, labels.shape)
             if voxel is None:
                 side = np.uint8(0)
@@ -360,15 +391,18 @@ class Atlas(Keeper):
             0, or ``key_error_string``, outside; an array for an array. A label that the terminology
             lacks answers its id, or ``"unlisted <id>"``.
         """
+        if hierarchy_lev is not None:
+            point_query.check_depth(hierarchy_lev)
         labels = self._labels()
         point = as_triplet(coords)
         if point is not None:
-            scale = self.metadata["resolution"] if microns else _ONE_VOXEL
+            scale = self._space(labels.shape).spacing_um if microns else _ONE_VOXEL
             voxel = point_query.voxel_of(point, scale, labels.shape)
             label = labels.dtype.type(0) if voxel is None else labels.id_at(voxel)
             if hierarchy_lev is None and not as_acronym:
                 return label
-            return self._answer_one(label, hierarchy_lev, key_error_string if as_acronym else None)
+            outside = key_error_string if as_acronym else None
+            return point_query.answer(self._terminology, label, hierarchy_lev, outside)
         unit = "um" if microns else "voxel"
         found = point_query.locate(labels, self._space(labels.shape), coords, unit)
         if hierarchy_lev is not None:
@@ -377,24 +411,12 @@ class Atlas(Keeper):
             return point_query.acronyms(found, self._terminology, key_error_string)
         return found.ids
 
-    def _answer_one(self, label: Any, depth: int | None, outside: str | None) -> Any:
-        """Return the id (``outside`` is None) or acronym that one label answers at a depth."""
-        code = self._terminology.code_of_id(int(label))
-        if depth is not None and code > 0:
-            code = int(point_query.ancestors_at(self._terminology, depth)[0][code])
-            label = int(self._terminology.ids[code])
-        if outside is None:
-            return label
-        if code <= 0:
-            return outside if code == 0 else point_query.unlisted_label(int(label))
-        return self._terminology.acronyms[code]
-
     def _idx_from_coords(self, coords: Coordinates, microns: bool) -> tuple[Any, ...]:  # noqa: FBT001
         """Return voxel indices: three integers, or three arrays for ``(N, 3)`` coordinates."""
         points, single = as_points(coords)
         scale = np.array(self.resolution) if microns else 1
         voxels = np.floor(points / scale)
-        if not np.isfinite(voxels).all():
+        if not (np.abs(voxels) < 2**62).all():
             message = f"Coordinates must be finite to name a voxel, got {coords!r}."
             raise InvalidInputError(message)
         columns = voxels.astype(np.int64).T
@@ -510,8 +532,8 @@ class Atlas(Keeper):
         structure
             Id, acronym or exact name.
         values
-            ``"id"``: the mask holds the structure's id, in the annotation's type, as in 1.x;
-            ``"binary"``: 1, ``uint8``, as in 3.x.
+            ``"id"``: the mask holds the structure's id, in the annotation's type (a wider one
+            where the id does not fit), as in 1.x; ``"binary"``: 1, ``uint8``, as in 3.x.
 
         Returns
         -------
@@ -528,7 +550,9 @@ class Atlas(Keeper):
         ids = [self.structures.by_code(one).data["id"] for one in range(code, last + 1)]
         if values == "binary":
             return labels.mask(ids, 1, np.uint8)
-        return labels.mask(ids, ids[0], labels.dtype)
+        # A parent's id may be too large for a volume that holds only its leaves.
+        dtype = np.promote_types(labels.dtype, np.min_scalar_type(ids[0]))
+        return labels.mask(ids, ids[0], dtype)
 
 
 class AdditionalRefDict(UserDict[str, npt.NDArray[Any]]):

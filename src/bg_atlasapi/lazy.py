@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload
 
+from bg_atlasapi.locks import OnceLock
+
 _T = TypeVar("_T")
 
 
@@ -18,6 +20,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self._kept: dict[str, Any] = {}
+        self._once = OnceLock()
 
 
 class kept(Generic[_T]):  # noqa: N801 - used as a decorator, like property
@@ -39,9 +42,14 @@ class kept(Generic[_T]):  # noqa: N801 - used as a decorator, like property
             return self
         if self._name in instance.__dict__:
             return instance.__dict__[self._name]  # type: ignore[no-any-return]
-        if self._name not in instance._kept:
-            instance._kept[self._name] = self._compute(instance)
-        return instance._kept[self._name]  # type: ignore[no-any-return]
+        try:
+            return instance._kept[self._name]  # type: ignore[no-any-return]
+        except KeyError:
+            pass
+        with instance._once:  # threads that ask together get the same object
+            if self._name not in instance._kept:
+                instance._kept[self._name] = self._compute(instance)
+            return instance._kept[self._name]  # type: ignore[no-any-return]
 
     def __set__(self, instance: Keeper, value: _T) -> None:
         instance.__dict__[self._name] = value

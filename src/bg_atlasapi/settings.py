@@ -54,6 +54,21 @@ class Settings:
     config_path: Setting
 
 
+def expanded(path: PathLike) -> Path:
+    """Return a path with ``~`` replaced.
+
+    Raises
+    ------
+    InvalidInputError
+        If it names an account that is not there, or is no path at all.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, TypeError) as error:
+        message = f"{path!r} is not a usable path: {error}."
+        raise InvalidInputError(message) from error
+
+
 def home() -> Path:
     """Return the home folder.
 
@@ -84,11 +99,11 @@ def config_location(config_dir: PathLike | None = None) -> Setting:
         ``BRAINGLOBE_CONFIG_DIR``, else ``~/.config/brainglobe``.
     """
     if config_dir is not None:
-        path = Path(config_dir).expanduser()
+        path = expanded(config_dir)
         is_file = path.is_file() or (path.suffix == ".conf" and not path.is_dir())
         return Setting(path if is_file else path / CONFIG_FILENAME, "argument")
     if from_environment := os.environ.get("BRAINGLOBE_CONFIG_DIR"):
-        folder = Path(from_environment).expanduser()
+        folder = expanded(from_environment)
         return Setting(folder / CONFIG_FILENAME, "environment BRAINGLOBE_CONFIG_DIR")
     return Setting(home() / ".config" / "brainglobe" / CONFIG_FILENAME, "default")
 
@@ -101,14 +116,19 @@ def read_config_file(path: Path) -> dict[str, str]:
     InvalidInputError
         If the file exists but is not INI.
     """
-    if not path.exists():  # nearly always
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):  # nearly always
         return {}
+    except (OSError, ValueError) as error:
+        message = f"The configuration file {path} cannot be read: {error}"
+        raise InvalidInputError(message) from error
     import configparser  # noqa: PLC0415 - 2 ms
 
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
+        parser.read_string(text)
+    except configparser.Error as error:
         message = f"The configuration file {path} cannot be read: {error}"
         raise InvalidInputError(message) from error
     return dict(parser[SECTION]) if parser.has_section(SECTION) else {}
@@ -131,11 +151,11 @@ def resolve(
 
     def pick(key: str, argument: PathLike | None, variable: str | None) -> Setting | None:
         if argument is not None:
-            return Setting(Path(argument).expanduser(), "argument")
+            return Setting(expanded(argument), "argument")
         if variable and os.environ.get(variable):
-            return Setting(Path(os.environ[variable]).expanduser(), f"environment {variable}")
+            return Setting(expanded(os.environ[variable]), f"environment {variable}")
         if entries.get(key):
-            return Setting(Path(entries[key]).expanduser(), f"file {location.value}")
+            return Setting(expanded(entries[key]), f"file {location.value}")
         return None
 
     # The defaults are looked up last: an account without a home folder needs none of them.

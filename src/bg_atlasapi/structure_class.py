@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import IncompleteAtlasError, UnknownStructureError
+from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError, UnknownStructureError
 from bg_atlasapi.formats.mesh_files import read_obj
-from bg_atlasapi.formats.packaged import terminology_of
+from bg_atlasapi.formats.packaged import records_of, terminology_of, tidied
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.structure_tree_util import get_structures_tree, tree_of  # noqa: F401 - 1.x
 
@@ -91,7 +91,10 @@ class Structure(UserDict[str, Any]):
 
     def _relatives(self) -> tuple[StructuresDict, int]:
         if self._family is None:
-            raise UnknownStructureError(self.data.get("acronym"))
+            message = (
+                f"{self.data.get('acronym')!r} was not taken from an atlas: it has no relatives."
+            )
+            raise InvalidInputError(message)
         return self._family, self._code
 
     @property
@@ -142,8 +145,16 @@ def _mesh_error() -> type[IncompleteAtlasError]:
 
         def __init__(self, acronym: str, cause: object) -> None:
             super().__init__(f"No valid mesh for region: {acronym}. {cause}")
+            self._parts = (acronym, str(cause))
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (_make_mesh_error, self._parts)
 
     return MeshError
+
+
+def _make_mesh_error(acronym: str, cause: str) -> IncompleteAtlasError:
+    return _mesh_error()(acronym, cause)
 
 
 class StructuresDict(UserDict[int, Structure]):
@@ -156,7 +167,7 @@ class StructuresDict(UserDict[int, Structure]):
     structures_list
         Objects as in ``structures.json``, each with a ``mesh_filename``.
     terminology
-        The hierarchy, if it was read already.
+        The hierarchy, if it was read already; the list is then taken as it is.
 
     Raises
     ------
@@ -171,7 +182,12 @@ class StructuresDict(UserDict[int, Structure]):
         terminology: Terminology | None = None,
     ) -> None:
         super().__init__()
-        self.terminology = terminology or terminology_of(structures_list, "The list of structures")
+        if terminology is None:
+            where = "The list of structures"
+            records = records_of(structures_list, where)
+            terminology = terminology_of(records, where)
+            structures_list = [tidied(*p) for p in zip(structures_list, records, strict=True)]
+        self.terminology = terminology
         for code in self.terminology.positions.argsort()[1:].tolist():
             entry = structures_list[int(self.terminology.positions[code])]
             structure = Structure()
@@ -205,7 +221,7 @@ class StructuresDict(UserDict[int, Structure]):
 
     def __contains__(self, item: object) -> bool:
         try:
-            return bool(self.terminology.code(item))
+            return bool(self[item].data)
         except UnknownStructureError:
             return False
 
@@ -217,7 +233,11 @@ class StructuresDict(UserDict[int, Structure]):
 
     def by_code(self, code: int) -> Structure:
         """Return the structure of a code."""
-        return self.data[int(self.terminology.ids[code])]
+        identifier = int(self.terminology.ids[code])
+        try:
+            return self.data[identifier]
+        except KeyError:  # a caller removed it
+            raise UnknownStructureError(identifier) from None
 
     def by_codes(self, codes: Sequence[int] | Any) -> list[Structure]:
         """Return the structures of several codes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.formats.packaged import terminology_of
+from bg_atlasapi.formats.packaged import records_of, terminology_of
 
 if TYPE_CHECKING:
     from treelib import Tree
@@ -43,7 +43,8 @@ def get_structures_tree(structures_list: Sequence[Mapping[str, Any]]) -> Tree:
     InvalidAtlasError
         If there is no root or a cycle.
     """
-    return tree_of(terminology_of(structures_list, "The list of structures"))
+    where = "The list of structures"
+    return tree_of(terminology_of(records_of(structures_list, where), where))
 
 
 def tree_of(terminology: Terminology) -> Tree:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bg_atlasapi.errors import RemoteError
+from bg_atlasapi.errors import InvalidInputError, RemoteError
 from bg_atlasapi.formats.packaged import read_json_file
 from bg_atlasapi.formats.tiff import TiffVolume
 
@@ -68,6 +68,9 @@ def atlas_repr_from_name(name: str) -> dict[str, str | None]:
         ``name``, ``major_vers``, ``minor_vers`` (None without a version), ``resolution`` (no unit).
     """
     parts = name.split("_")
+    if len(parts) < 2:
+        message = f"{name!r} is not an atlas name; they read like 'allen_mouse_25um'."
+        raise InvalidInputError(message)
     version = parts.pop() if not parts[-1].endswith("um") else None
     resolution = parts.pop()
     major, minor = version[1:].split(".") if version else (None, None)

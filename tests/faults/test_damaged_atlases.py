@@ -178,9 +178,145 @@ def test_an_atlas_in_a_read_only_folder_works(package: Path) -> None:
     assert sorted(p.name for p in package.iterdir()) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may read anything")
 def test_a_file_this_account_may_not_read(package: Path) -> None:
     """The error says so instead of calling the file damaged."""
     (package / "annotation.tiff").chmod(0)
     with pytest.raises(AtlasError, match="may not read"):
         _ = BrainGlobeAtlas.from_path(package).annotation
+
+
+def test_a_volume_that_shrinks_while_open_raises(package: Path) -> None:
+    """Bytes that are gone are an error, for one point and for many; never another point's label."""
+    atlas = BrainGlobeAtlas.from_path(package)
+    far = tuple(length - 1 for length in atlas.shape)
+    assert atlas.structure_from_coords((0, 0, 0)) >= 0
+    os.truncate(package / "annotation.tiff", 300)
+    for points in (far, [far], [(0, 0, 0), far], [far, far, far]):
+        with pytest.raises(IncompleteAtlasError, match="became shorter"):
+            atlas.structure_from_coords(points)
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        {"id": "12"},
+        {"id": 12.0},
+        {"acronym": None},
+        {"name": None},
+        {"structure_id_path": "/1/12/"},
+        {"rgb_triplet": None},
+        {"rgb_triplet": [1.5, 2, 300]},
+    ],
+    ids=str,
+)
+def test_what_is_forgiven_is_mended_everywhere(tmp_path: Path, defect: dict[str, object]) -> None:
+    """An odd entry of ``structures.json`` answers the same through every door."""
+    import numpy as np
+
+    from bg_atlasapi.testing import write_package
+
+    white = [255, 255, 255]
+    odd = {
+        "id": 12,
+        "acronym": "C",
+        "name": "Sea",
+        "structure_id_path": [1, 12],
+        "rgb_triplet": white,
+    }
+    root = {
+        "id": 1,
+        "acronym": "root",
+        "name": "root",
+        "structure_id_path": [1],
+        "rgb_triplet": white,
+    }
+    labels = np.full((4, 4, 5), 12, np.uint32)
+    package = write_package(
+        tmp_path,
+        name="odd_mouse_100um",
+        annotation=labels,
+        reference=labels.astype(np.uint16),
+        structures=[root, odd],
+        resolution=(100.0, 100.0, 100.0),
+    )
+    edit_json(package / "structures.json", lambda entries: [entries[0], {**entries[1], **defect}])  # type: ignore[index]
+    atlas = BrainGlobeAtlas.from_path(package)
+    structure = atlas.structures[12]
+    assert structure.id == 12
+    assert structure.acronym == atlas.lookup([[1, 1, 1]], unit="voxel")["acronym"][0]
+    assert structure.name == atlas.lookup([[1, 1, 1]], unit="voxel")["name"][0]
+    assert structure.structure_id_path == [1, 12]
+    assert all(type(part) is int and 0 <= part <= 255 for part in structure.rgb_triplet)
+    assert structure.mesh_filename == package / "meshes" / "12.obj"
+    assert (atlas.get_structure_mask(structure.acronym) == 12).all()
+    assert atlas.lookup_df["id"].tolist() == [1, 12]
+
+
+def test_a_parent_id_too_large_for_the_volume(tmp_path: Path) -> None:
+    """The mask of a parent widens where its id does not fit the annotation's type."""
+    import numpy as np
+
+    from bg_atlasapi.testing import write_package
+
+    entries = [
+        {"id": i, "acronym": a, "name": a, "structure_id_path": p, "rgb_triplet": [0, 0, 0]}
+        for i, a, p in ((614454277, "root", [614454277]), (7, "leaf", [614454277, 7]))
+    ]
+    labels = np.full((4, 4, 5), 7, np.uint16)
+    package = write_package(
+        tmp_path,
+        name="wide_mouse_100um",
+        annotation=labels,
+        reference=labels,
+        structures=entries,
+        resolution=(100.0, 100.0, 100.0),
+    )
+    atlas = BrainGlobeAtlas.from_path(package)
+    assert atlas.annotation.dtype == np.uint16
+    assert (atlas.get_structure_mask("root") == 614454277).all()
+    assert atlas.get_structure_mask("leaf").dtype == np.uint16
+    assert atlas.lookup([[1, 1, 1]], unit="voxel", at=0)["id"].tolist() == [614454277]
+
+
+def as_nobody(script: str, *paths: Path) -> str:
+    """Run a script as an account without rights, as root could read anything; return its output."""
+    for path in paths:
+        path.chmod(0o755)
+    code = (
+        "import os, sys, traceback\n"
+        f"sys.path[:0] = {sys.path!r}\n"
+        "import bg_atlasapi, bg_atlasapi.bg_atlas, bg_atlasapi.list_atlases, tifffile, pandas\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try:\n"
+        + "".join(f"    {line}\n" for line in script.splitlines())
+        + "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can change account")
+def test_what_an_account_may_not_read_is_said() -> None:
+    """Files and folders without rights are called unreadable, not damaged or not installed."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        package = tiny_package(folder)
+        ask = (
+            "from bg_atlasapi import BrainGlobeAtlas\n"
+            f"os.environ['HOME'] = {name!r}\n"
+            f"a = BrainGlobeAtlas('tiny_mouse_100um', brainglobe_dir={name!r})\n"
+            "a.annotation[:] = 0; print(a.lookup([[1, 1, 1]])['id'][0], len(a.structures))\n"
+        )
+        assert as_nobody(ask, package).startswith("0 ")
+        (package / "annotation.tiff").chmod(0)
+        assert "annotation.tiff cannot be read: Permission denied" in as_nobody(ask)
+        package.chmod(0)
+        assert "IncompleteAtlasError" in as_nobody(ask)
+        package.chmod(0o755)
+        folder.chmod(0o700)
+        assert "InvalidInputError The brainglobe folder" in as_nobody(ask)
+        folder.chmod(0o755)

@@ -417,3 +417,113 @@ def test_a_border_in_millimetres_is_the_border_in_micrometres(atlas: BrainGlobeA
     voxels = np.column_stack([index, np.full(132, 39), np.full(132, 45)])
     found = atlas.lookup(millimetres, unit="mm")["id"]
     assert found.tolist() == atlas.lookup(voxels, unit="voxel")["id"].tolist()
+
+
+def test_an_annotation_in_any_memory_order_answers_alike(atlas: BrainGlobeAtlas) -> None:
+    """A flipped or Fortran-ordered annotation is read in place, one point or many."""
+    plain = np.asarray(atlas.annotation)
+    points = np.argwhere(plain[::5, ::5, ::5] > 0)[::40] * 5
+    for other in (np.asfortranarray(plain), plain[:, :, ::-1][:, :, ::-1]):
+        atlas.annotation = other
+        assert atlas.structure_from_coords(points).tolist() == plain[tuple(points.T)].tolist()
+        assert atlas.structure_from_coords(tuple(points[0])) == plain[tuple(points[0])]
+        assert atlas.get_structure_mask("TH", values="binary").sum() == (plain == 549).sum()
+
+
+@pytest.mark.parametrize("bad", [None, np.zeros((3, 3), int), np.zeros((3, 3, 3)), "x"])
+def test_an_annotation_that_is_none_is_refused(atlas: BrainGlobeAtlas, bad: Any) -> None:
+    """What is assigned is checked where it is used: three axes, whole numbers."""
+    atlas.annotation = bad
+    with pytest.raises(InvalidInputError, match="3-D array of whole numbers"):
+        atlas.lookup([[1, 2, 3]])
+
+
+def test_hemispheres_follow_an_annotation_of_another_size(atlas: BrainGlobeAtlas) -> None:
+    """Volumes of different shapes are never indexed with each other's voxels."""
+    points = [(30, 20, 10), (30, 20, 50)]
+    _ = atlas.hemispheres
+    atlas.annotation = np.ascontiguousarray(np.asarray(atlas.annotation)[::2, ::2, ::2])
+    atlas.resolution = (200.0, 200.0, 200.0)
+    assert atlas.lookup(points, unit="voxel")["hemisphere"].tolist() == ["right", "left"]
+    assert [atlas.hemisphere_from_coords(p, as_string=True) for p in points] == ["right", "left"]
+
+
+def test_the_space_follows_the_resolution(atlas: BrainGlobeAtlas) -> None:
+    """An assigned resolution reaches ``space`` too; an impossible one is refused where used."""
+    assert atlas.space.resolution == (100.0,) * 3
+    atlas.resolution = (50.0, 50.0, 50.0)
+    assert atlas.space.resolution == (50.0,) * 3
+    atlas.resolution = (0.0, 1.0, 1.0)
+    with pytest.raises(InvalidInputError, match="resolution"):
+        atlas.structure_from_coords((1, 1, 1), microns=True)
+    with pytest.raises(InvalidInputError, match="resolution"):
+        atlas.lookup([[1, 1, 1]])
+
+
+@pytest.mark.parametrize("level", [1.5, "CTX", [], True, None])
+def test_a_level_that_is_no_depth_is_refused(atlas: BrainGlobeAtlas, level: Any) -> None:
+    """Whether or not the point lies in a structure, and for one point or many."""
+    for coords in (TH_LEFT, BACKGROUND, [TH_LEFT]):
+        if level is None:
+            assert np.all(atlas.structure_from_coords(coords, hierarchy_lev=None) >= 0)
+            continue
+        with pytest.raises(InvalidInputError, match="depth"):
+            atlas.structure_from_coords(coords, hierarchy_lev=level)
+
+
+def test_threads_share_one_array() -> None:
+    """Threads that ask for an attribute together get the same object, so that edits are not lost."""
+    import sys
+    import threading
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            atlas = BrainGlobeAtlas("phantom_mouse_100um")
+            barrier = threading.Barrier(4)
+            found: list[tuple[int, int]] = []
+
+            def ask(atlas=atlas, barrier=barrier, found=found) -> None:
+                barrier.wait()
+                found.append((id(atlas.annotation), id(atlas.structures)))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(set(found)) == 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_missing_coordinates_are_outside(atlas: BrainGlobeAtlas) -> None:
+    """Masked arrays and tables with missing values answer outside where a value is missing."""
+    import pandas as pd
+
+    masked = np.ma.array([TH_LEFT, TH_LEFT], mask=[[0, 0, 0], [0, 1, 0]])
+    assert atlas.structure_from_coords(masked).tolist() == [549, 0]
+    table = pd.DataFrame([TH_LEFT, TH_LEFT], dtype="Int64")
+    table.iloc[1, 1] = pd.NA
+    assert atlas.structure_from_coords(table).tolist() == [549, 0]
+
+
+def test_a_relative_folder_survives_a_change_of_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The atlas remembers where it is, not how it was spelt."""
+    tiny_package(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    atlas = BrainGlobeAtlas("tiny_mouse_100um", brainglobe_dir=".")
+    monkeypatch.chdir("/")
+    assert atlas.annotation.max() > 0
+
+
+def test_the_parts_of_an_atlas_pickle_and_copy(atlas: BrainGlobeAtlas) -> None:
+    """The model's parts travel without maps, descriptors and locks."""
+    atlas.structure_from_coords(TH_LEFT)
+    labels = atlas._model.labels
+    for twin in (pickle.loads(pickle.dumps(labels)), copy.deepcopy(labels)):
+        assert twin.id_at(TH_LEFT) == 549
+    assert copy.deepcopy(atlas._model).labels.id_at(TH_LEFT) == 549

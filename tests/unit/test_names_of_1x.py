@@ -201,7 +201,7 @@ def test_structures_are_dictionaries_with_relatives() -> None:
     assert [s.acronym for s in structures["root"].descendants] == ["grey", "CH"]
     assert [s.acronym for s in structures["root"].leaves] == ["CH"]
     assert [s.acronym for s in structures.find("cereb")] == ["CH"]
-    with pytest.raises(KeyError):
+    with pytest.raises(InvalidInputError, match="no relatives"):
         _ = Structure(acronym="alone").parent
 
 

@@ -94,7 +94,7 @@ def test_no_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert not (tmp_path / "gone").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
 def test_an_unwritable_config_folder_as_a_user(tmp_path: Path) -> None:
     """A read-only folder gives one sentence that says what to set."""
     tmp_path.chmod(0o500)
@@ -121,3 +121,21 @@ def test_cli_modify_config_speaks_as_1x(tmp_path: Path, capsys: pytest.CaptureFi
     assert config.get_brainglobe_dir() == tmp_path / "x"
     config.cli_modify_config(show=True)
     assert capsys.readouterr().out == f"{config._print_config()}\n"
+
+
+@pytest.mark.parametrize("path", ["~no-such-account/x", "a\0b"])
+def test_folders_that_cannot_be(path: str) -> None:
+    """A path that cannot exist is one clear error."""
+    from bg_atlasapi import BrainGlobeAtlas
+
+    with pytest.raises(InvalidInputError):
+        BrainGlobeAtlas("phantom_mouse_100um", brainglobe_dir=path)
+
+
+def test_the_citation_file_names_the_version() -> None:
+    """``CITATION.cff`` and the package agree on the version."""
+    import tomllib
+
+    root = Path(__file__).parents[2]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (root / "CITATION.cff").read_text()

@@ -8,7 +8,9 @@ value and nothing else; messages go to standard error.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 from bg_atlasapi.cli.group import bg_cli
@@ -34,4 +36,7 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Run the command line; what the console script ``brainglobe`` calls."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a tick must not end a redirected list (cp1252)
+            stream.reconfigure(errors="replace")
     bg_cli(prog_name="brainglobe")

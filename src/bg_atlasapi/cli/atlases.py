@@ -72,7 +72,7 @@ def _facts(atlas: BrainGlobeAtlas) -> dict[str, Any]:
     from bg_atlasapi.store import cache  # noqa: PLC0415 - as open_atlas
 
     here = cache.installed(atlas.brainglobe_dir)
-    findings = atlas._terminology.findings
+    findings = atlas.structures.terminology.findings
     return {
         "name": atlas.atlas_name,
         "version": str(atlas.metadata.get("version", "")),
@@ -82,7 +82,7 @@ def _facts(atlas: BrainGlobeAtlas) -> dict[str, Any]:
         "resolution_um": atlas.resolution,
         "extent_um": atlas.shape_um,
         "orientation": atlas.orientation,
-        "structures": len(atlas._terminology),
+        "structures": len(atlas.structures.terminology),
         "size_bytes": sum(f.stat().st_size for f in atlas.root_dir.rglob("*") if f.is_file()),
         "findings": [
             {"code": f.code, "severity": f.severity, "message": f.message} for f in findings

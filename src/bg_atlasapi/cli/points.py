@@ -127,7 +127,7 @@ def _parse_at(text: str, atlas: BrainGlobeAtlas) -> int | list[str]:
         depth = int(text)
     except ValueError:
         return _split(text, atlas.structures)
-    deepest = int(atlas._terminology.depths.max())
+    deepest = int(atlas.structures.terminology.depths.max())
     if depth > deepest:
         message = f"--at {depth} is not a depth of {atlas.atlas_name}; the deepest is {deepest}."
         raise InvalidInputError(message)

@@ -2,7 +2,8 @@
 
 The packages' meshes are plain OBJ, hundreds of thousands of short lines. A general reader spends
 seconds on each in Python loops; here the vertex block and the face block are parsed by numpy in one
-call each. A file of another form (several blocks, polygons, relative indices) is handed to meshio.
+call each. A file of another form (several blocks, polygons, relative indices) is read line by line:
+general readers drop polygons among triangles and misread relative indices.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def read_obj(path: Path) -> TriangleMesh:
         raise IncompleteAtlasError(message) from error
     try:
         mesh = _parse_plain(data) or _parse_general(data)
-    except Exception as error:  # meshio raises whatever the damaged line happens to trip
+    except Exception as error:  # whatever the damaged line trips
         message = f"The mesh {path} is damaged or not a Wavefront OBJ of triangles: {error}"
         raise IncompleteAtlasError(message) from error
     faces = mesh.triangles

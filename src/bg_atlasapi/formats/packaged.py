@@ -18,6 +18,7 @@ from typing import Any
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.formats.tiff import Layout, TiffVolume
 from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
 
@@ -43,15 +44,16 @@ def open_package(folder: Path) -> Atlas:
     require_files(folder)
     metadata = read_metadata(folder)
     entries = read_structures(folder)
+    records = records_of(entries, folder / STRUCTURES)
     space = space_of(metadata)
+    annotation = _PackageTiff(folder / ANNOTATION, space.shape, "iu")
     symmetric = metadata.get("symmetric", not (folder / HEMISPHERES).exists())
     return Atlas(
         metadata=metadata,
-        structures=entries,
+        structures=[tidied(*pair) for pair in zip(entries, records, strict=True)],
         space=space,
-        terminology=terminology_of(entries, folder / STRUCTURES),
         reference=_PackageTiff(folder / REFERENCE, space.shape, "iuf"),
-        annotation=_PackageTiff(folder / ANNOTATION, space.shape, "iu"),
+        labels=LabelVolume(annotation, terminology_of(records, folder / STRUCTURES)),
         hemispheres=None if symmetric else _PackageTiff(folder / HEMISPHERES, space.shape, "iu"),
     )
 
@@ -142,13 +144,21 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         text = f"{METADATA} must hold an object, not {type(metadata).__name__}."
         raise InvalidAtlasError(folder, [Finding("metadata-type", text, "error")])
-    findings = list(_metadata_findings(metadata))
+    findings = metadata_findings(metadata)
+    if not isinstance(metadata.get("symmetric", True), bool):
+        text = f"{METADATA}: 'symmetric' must be true or false, got {metadata['symmetric']!r}."
+        findings.append(Finding("metadata-value", text, "error"))
+    references = metadata.get("additional_references") or []
+    if not isinstance(references, list) or not all(isinstance(name, str) for name in references):
+        text = f"{METADATA}: 'additional_references' must list names, got {references!r}."
+        findings.append(Finding("metadata-value", text, "error"))
     if findings:
         raise InvalidAtlasError(folder, findings)
-    return metadata
+    return {**metadata, "shape": [int(length) for length in metadata["shape"]]}
 
 
-def _metadata_findings(metadata: Mapping[str, Any]) -> list[Finding]:
+def metadata_findings(metadata: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong with the metadata that describes the space."""
     checks = {
         "shape": (_is_shape, "three positive whole numbers"),
         "resolution": (_is_resolution, "three positive voxel sizes in µm"),
@@ -217,13 +227,13 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
     """An entry cannot be used; says why."""
 
 
-def terminology_of(entries: Sequence[Mapping[str, Any]], where: object) -> Terminology:
-    """Make a terminology from the entries of ``structures.json``.
+def records_of(entries: Sequence[Mapping[str, Any]], where: object) -> list[Record]:
+    """Read the entries of ``structures.json``.
 
     Raises
     ------
     InvalidAtlasError
-        With every entry that cannot be used, or for a missing root or a cycle.
+        With every entry that cannot be used.
     """
     records, findings = [], []
     for position, entry in enumerate(entries):
@@ -234,10 +244,33 @@ def terminology_of(entries: Sequence[Mapping[str, Any]], where: object) -> Termi
             findings.append(Finding("structure-entry", text, "error"))
     if findings:
         raise InvalidAtlasError(where, findings)
+    return records
+
+
+def terminology_of(records: Sequence[Record], where: object) -> Terminology:
+    """Make a terminology, saying where the records came from if it cannot be made.
+
+    Raises
+    ------
+    InvalidAtlasError
+        If there is no root, or a cycle.
+    """
     try:
         return Terminology(records)
     except InvalidAtlasError as error:
         raise InvalidAtlasError(where, error.findings) from None
+
+
+def tidied(entry: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Return an entry as it was understood: what was forgiven is mended."""
+    return {
+        **entry,
+        "id": record.id,
+        "acronym": record.acronym,
+        "name": record.name,
+        "structure_id_path": list(record.path),
+        "rgb_triplet": list(record.rgb),
+    }
 
 
 def _record(entry: Mapping[str, Any]) -> Record:

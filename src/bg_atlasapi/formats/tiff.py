@@ -21,6 +21,9 @@ import numpy.typing as npt
 
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
 
+# Reading one voxel from the file takes 2 µs, from the map 0.1 µs.
+FEW = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -50,6 +53,7 @@ class TiffVolume:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._asked = 0
 
     def _read_layout(self) -> Layout:
         return read_layout(self.path)
@@ -84,23 +88,40 @@ class TiffVolume:
         """Return a read-only array over the file, or None where it is encoded."""
         return self._map
 
-    def voxels(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Return a few voxels of a file that can be mapped, read one by one."""
-        layout = self._layout
-        assert layout.offset is not None
-        if not hasattr(os, "pread"):  # Windows
-            return np.asarray(np.asarray(self._map).reshape(-1)[flat])
-        size = layout.dtype.itemsize
-        starts = (flat * size + layout.offset).tolist()
+    def gather(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+        """Return the voxels at flat indices, None where the file is encoded.
+
+        The first few thousand are read one by one: touching a map brings whole stretches of the
+        file into this process's memory. 1,000 random points of a freshly written 308 MB file
+        brought all of it (Linux 6, large folios).
+        """
+        if self._layout.offset is None:
+            return None
+        self._asked += len(flat)
+        if self._asked <= FEW and hasattr(os, "pread"):  # which Windows lacks
+            return self._read_each(flat, self._layout.offset)
+        return np.asarray(np.asarray(self._map).reshape(-1).take(flat, mode="clip"))
+
+    def _read_each(self, flat: npt.NDArray[np.int64], offset: int) -> npt.NDArray[Any]:
+        dtype = self._layout.dtype
+        starts = (flat * dtype.itemsize + offset).tolist()
         with _Reading(self.path):
-            data = b"".join([os.pread(self._descriptor, size, start) for start in starts])
-            return np.frombuffer(data, layout.dtype)
+            parts = [os.pread(self._descriptor, dtype.itemsize, start) for start in starts]
+        data = b"".join(parts)
+        if len(data) < dtype.itemsize * len(flat):
+            raise _damaged(self.path, "it became shorter while it was open")
+        return np.frombuffer(data, dtype)
 
     @cached_property
     def _descriptor(self) -> int:
         descriptor = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
         return descriptor
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A map or file descriptor means nothing in another process or object: open them again.
+        kept = ("_map", "_descriptor")
+        return {key: value for key, value in self.__dict__.items() if key not in kept}
 
     def read(self) -> npt.NDArray[Any]:
         """Return a writable array, private to the caller.
@@ -214,8 +235,9 @@ class _Reading:
             return
         if isinstance(error, FileNotFoundError):
             raise _damaged(self._path, "the file is missing") from error
-        if isinstance(error, PermissionError):
-            raise _damaged(self._path, "this account may not read it") from error
+        if isinstance(error, OSError) and error.errno:  # permission, too many open files, …
+            message = f"{self._path} cannot be read: {error.strerror}."
+            raise IncompleteAtlasError(message) from error
         if "imagecodecs" in str(error):
             message = (
                 f"{self._path} is compressed in a way that needs the package imagecodecs: "
@@ -227,7 +249,7 @@ class _Reading:
 
 def _damaged(path: Path, what: str) -> IncompleteAtlasError:
     message = (
-        f"{path} is missing or damaged: {what}. Replace the folder {path.parent} with a whole "
-        "copy of the atlas."
+        f"{path} is missing or damaged: {what}. Replace it, or the folder it lies in, with a "
+        "whole copy."
     )
     return IncompleteAtlasError(message)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from bg_atlasapi.model.labels import LabelVolume
@@ -29,12 +28,10 @@ class Atlas:
         As published, in file order; what the terminology was made from.
     space
         Shape, voxel size, orientation.
-    terminology
-        The structures.
     reference
         The template image.
-    annotation
-        The label volume, ids.
+    labels
+        The annotation, with its terminology.
     hemispheres
         1 left, 2 right per voxel; None for a symmetric atlas, where it is computed.
     """
@@ -42,12 +39,16 @@ class Atlas:
     metadata: Mapping[str, Any]
     structures: Sequence[Mapping[str, Any]]
     space: CoordinateSpace
-    terminology: Terminology
     reference: VolumeSource
-    annotation: VolumeSource
+    labels: LabelVolume
     hemispheres: VolumeSource | None
 
-    @cached_property
-    def labels(self) -> LabelVolume:
-        """The annotation with its terminology."""
-        return LabelVolume(self.annotation, self.terminology)
+    @property
+    def terminology(self) -> Terminology:
+        """The structures."""
+        return self.labels.terminology
+
+    @property
+    def annotation(self) -> VolumeSource:
+        """Structure id of every voxel."""
+        return self.labels.source

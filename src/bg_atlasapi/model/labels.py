@@ -7,7 +7,6 @@ only when a question needs every voxel: points are answered straight off the map
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
@@ -40,12 +40,14 @@ class ArraySource:
         return self.array.dtype
 
     def mapped(self) -> npt.NDArray[np.generic] | None:
-        """Return the array, or a copy if its bytes do not lie in order."""
-        return np.ascontiguousarray(self.array)
+        """Return the array itself if its bytes lie in order, else None."""
+        return self.array if self.array.flags.c_contiguous else None
 
-    def voxels(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Return a few voxels."""
-        return np.asarray(self.array.reshape(-1)[flat])
+    def gather(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the voxels at flat indices."""
+        if self.array.flags.c_contiguous:
+            return np.asarray(self.array.reshape(-1).take(flat, mode="clip"))
+        return np.asarray(self.array[np.unravel_index(flat, self.array.shape)])
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a copy."""
@@ -54,10 +56,6 @@ class ArraySource:
     def slabs(self) -> Iterator[npt.NDArray[np.generic]]:
         """Yield the whole array."""
         yield self.array
-
-
-# Reading one voxel from the file takes 2 µs, from the map 0.1 µs.
-FEW = 4096
 
 
 class LabelVolume:
@@ -74,9 +72,11 @@ class LabelVolume:
     def __init__(self, source: VolumeSource, terminology: Terminology) -> None:
         self.source = source
         self.terminology = terminology
-        self._lock = threading.Lock()
+        self._once = OnceLock()
         self._coded: CodedVolume | None = None
-        self._asked = 0
+
+    def __reduce__(self) -> tuple[type[LabelVolume], tuple[VolumeSource, Terminology]]:
+        return (LabelVolume, (self.source, self.terminology))
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -89,15 +89,10 @@ class LabelVolume:
         """Type of the ids as stored."""
         return self.source.dtype
 
-    @cached_property
-    def _mapped_flat(self) -> npt.NDArray[Any] | None:
-        mapped = self.source.mapped()
-        return None if mapped is None else mapped.reshape(-1)
-
     @property
     def coded(self) -> CodedVolume:
         """The volume as codes, made on first use and kept."""
-        with self._lock:
+        with self._once:
             if self._coded is None:
                 self._coded = encode(self.source, self.terminology)
             return self._coded
@@ -117,10 +112,8 @@ class LabelVolume:
         ids, codes
             Both of shape ``(n,)``; the code of a label the terminology lacks is -1.
         """
-        mapped = self._mapped_flat if self._coded is None else None
-        if mapped is not None:
-            few = self._few(len(flat))
-            ids = self.source.voxels(flat) if few else mapped.take(flat, mode="clip")
+        ids = self.source.gather(flat) if self._coded is None else None
+        if ids is not None:
             return ids, self.terminology.index.positions(ids)
         coded = self.coded
         codes = coded.codes.take(flat, mode="clip")
@@ -132,21 +125,11 @@ class LabelVolume:
         """Return the id of one voxel, which must lie inside the volume."""
         _, rows, columns = self.shape
         flat = (index[0] * rows + index[1]) * columns + index[2]
-        if self._mapped_flat is not None:
-            if self._few(1):
-                return self.source.voxels(np.array([flat]))[0]  # type: ignore[no-any-return]
-            return self._mapped_flat[flat]  # type: ignore[no-any-return]
+        ids = self.source.gather(np.array([flat])) if self._coded is None else None
+        if ids is not None:
+            return ids[0]  # type: ignore[no-any-return]
         coded = self.coded
         return coded.ids[coded.codes[flat]].astype(self.dtype)  # type: ignore[no-any-return]
-
-    def _few(self, count: int) -> bool:
-        """Say whether so few voxels were asked for that the map is not worth touching.
-
-        Touching a map brings whole stretches of the file into this process's memory: 1,000 random
-        points of a freshly written 308 MB file brought all of it (Linux 6, large folios).
-        """
-        self._asked += count
-        return self._asked <= FEW
 
     def ids(self) -> npt.NDArray[np.integer]:
         """Return the ids of all voxels, a new array of the stored type."""
@@ -187,12 +170,24 @@ class LabelVolume:
 
 
 def same_values(array: npt.NDArray[np.generic], source: VolumeSource) -> bool:
-    """Say whether an array equals what is stored; False where that is slow to compare."""
-    stored = source.mapped()
-    if stored is None or not array.flags.c_contiguous or array.shape != stored.shape:
+    """Say whether an array equals what is stored, a NaN being equal to itself."""
+    if array.shape != source.shape:
         return False
+    floating = array.dtype.kind == "f"
+    stored = source.mapped()
+    if stored is None or not array.flags.c_contiguous:
+        done = 0
+        for slab in source.slabs():
+            if not np.array_equal(array[done : done + len(slab)], slab, equal_nan=floating):
+                return False
+            done += len(slab)
+        return True
     left, right = array.reshape(-1), stored.reshape(-1)
-    return all(over_blocks(lambda part: np.array_equal(left[part], right[part]), left.size, BLOCK))
+
+    def same(part: slice) -> bool:
+        return np.array_equal(left[part], right[part], equal_nan=floating)
+
+    return all(over_blocks(same, left.size, BLOCK))
 
 
 def _ranges(codes: npt.NDArray[np.intp]) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,8 +134,8 @@ def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integ
         If it is not numbers, or of another shape.
     """
     try:
-        array = np.asarray(points)
-    except ValueError:
+        array = _as_array(points)
+    except (TypeError, ValueError):
         array = np.empty(0, dtype=object)
     if array.dtype.kind not in "iuf":
         message = f"Points must be real numbers in an (N, 3) array, got {_describe(points)}."
@@ -148,6 +149,16 @@ def as_points(points: npt.ArrayLike) -> tuple[npt.NDArray[np.floating | np.integ
         message = f"Points must have the shape (N, 3) or (3,), got {array.shape}."
         raise InvalidInputError(message)
     return array, single
+
+
+def _as_array(points: Any) -> npt.NDArray[Any]:
+    """Return points as an array in which what is missing is NaN."""
+    if isinstance(points, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(points), np.nan, points.data)
+    array = np.asarray(points)
+    if array.dtype == object and hasattr(points, "to_numpy"):  # a table with missing values
+        return np.asarray(points.to_numpy(dtype=np.float64, na_value=np.nan))
+    return array
 
 
 def _describe(points: object) -> str:

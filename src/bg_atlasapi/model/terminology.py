@@ -177,10 +177,26 @@ class Terminology:
         return np.array([known.get(acronym, -1) for acronym in acronyms], dtype=np.int32)
 
     def acronyms_of(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
-        """Return the acronyms of an array of codes 0…N, as an object array of the same shape."""
-        table: npt.NDArray[np.object_] = np.array(self.acronyms, dtype=object)
+        """Return the acronyms of an array of codes, as an object array of the same shape.
+
+        Parameters
+        ----------
+        codes
+            0 answers "Outside atlas", -1 (an id that is not listed) answers "unlisted".
+
+        Raises
+        ------
+        InvalidInputError
+            If a code is not one.
+        """
         places = np.asarray(codes)
-        return np.asarray(table[places if places.size else places.astype(np.intp)])
+        if places.size == 0:
+            return np.empty(places.shape, dtype=object)
+        if places.min() < UNLISTED or places.max() > len(self):
+            message = f"Codes of structures run from -1 to {len(self)}."
+            raise InvalidInputError(message)
+        table: npt.NDArray[np.object_] = np.array([*self.acronyms, "unlisted"], dtype=object)
+        return np.asarray(table[places])
 
     def children(self, code: int) -> npt.NDArray[np.intp]:
         """Return the codes of the direct children, in order."""

@@ -26,8 +26,8 @@ class VolumeSource(Protocol):
     def mapped(self) -> npt.NDArray[np.generic] | None:
         """Return an array over the stored bytes, not to be written to; None where encoded."""
 
-    def voxels(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Return a few voxels of a volume that can be mapped, touching no more than they need."""
+    def gather(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+        """Return the voxels at flat indices (C order, all inside); None where encoded."""
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a writable array, private to the caller; pages may load when touched."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -200,6 +200,45 @@ def ancestors_at(
     return terminology.codes_under([terminology.code(key) for key in keys]), True
 
 
+def check_depth(depth: object) -> int:
+    """Return a depth as an integer.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not one.
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int | np.integer):
+        message = f"A depth in the hierarchy is a whole number, 0 for the root; got {depth!r}."
+        raise InvalidInputError(message)
+    return int(depth)
+
+
+def answer(terminology: Terminology, label: Any, depth: int | None, outside: str | None) -> Any:
+    """Answer one label, as ``locate``, ``roll_up`` and ``acronyms`` answer many.
+
+    Parameters
+    ----------
+    terminology
+        The structures.
+    label
+        The id under the point, 0 outside.
+    depth
+        Answer the ancestor there; None answers the structure itself.
+    outside
+        The text for outside; None answers ids instead of acronyms.
+    """
+    code = terminology.code_of_id(int(label))
+    if depth is not None and code > 0:
+        code = int(terminology.codes_at_depth(depth)[code])
+        label = int(terminology.ids[code])
+    if outside is None:
+        return label
+    if code <= 0:
+        return outside if code == 0 else unlisted_label(int(label))
+    return terminology.acronyms[code]
+
+
 def roll_up(located: Located, terminology: Terminology, at: int | Sequence[object]) -> Located:
     """Replace each point's structure by its ancestor at a depth or among given structures.
 
@@ -208,10 +247,11 @@ def roll_up(located: Located, terminology: Terminology, at: int | Sequence[objec
     """
     table, gaps = ancestors_at(terminology, at)
     codes = np.where(located.codes >= 0, table[located.codes], 0 if gaps else UNLISTED)
-    ids = terminology.ids[codes].astype(np.int64)
+    wide = np.uint64 if located.ids.dtype == np.uint64 else np.int64
+    ids = terminology.ids[codes].astype(wide)
     if not gaps:
         ids = np.where(codes == UNLISTED, located.ids, ids)
-    fits = located.ids.dtype if ids.max(initial=0) <= np.iinfo(located.ids.dtype).max else np.int64
+    fits = located.ids.dtype if ids.max(initial=0) <= np.iinfo(located.ids.dtype).max else wide
     return Located(ids.astype(fits), codes.astype(np.int32), located.inside, located.hemispheres)
 
 

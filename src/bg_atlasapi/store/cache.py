@@ -81,13 +81,14 @@ def installed(brainglobe_dir: Path) -> list[InstalledAtlas]:
 
 def _in_folder(folder: Path) -> Iterable[InstalledAtlas]:
     try:
-        children = sorted(folder.iterdir())
-    except OSError:  # absent, a file, or not ours to read: nothing is installed there
+        atlases = [parse_folder(child) for child in sorted(folder.iterdir())]
+        yield from (atlas for atlas in atlases if atlas is not None and atlas.path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for child in children:
-        atlas = parse_folder(child)
-        if atlas is not None and child.is_dir():
-            yield atlas
+    except (OSError, ValueError) as error:  # not ours to read; no path at all
+        reason = getattr(error, "strerror", None) or error
+        message = f"The brainglobe folder {folder} cannot be read: {reason}."
+        raise InvalidInputError(message) from error
 
 
 def newest(atlases: Iterable[InstalledAtlas]) -> dict[str, InstalledAtlas]:
@@ -134,12 +135,20 @@ def find(
 
 
 def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas]) -> str:
+    try:
+        resolution = float(resolution)
+    except (TypeError, ValueError) as error:
+        message = f"A resolution is a voxel size in µm, got {resolution!r}."
+        raise InvalidInputError(message) from error
+    full = _RESOLUTION.search(name)
+    if full and full.end() == len(name):  # the name says it already
+        name = name[: full.start()]
     sizes = {}
     for atlas in here:
         match = _RESOLUTION.fullmatch(atlas.name.removeprefix(name))
         if atlas.name.startswith(name) and match:
             sizes[float(match["size"]) / _PER_UM[match["unit"]]] = atlas.name
-    for size in (float(resolution), resolution // 1):
+    for size in (resolution, resolution // 1):
         if size in sizes:
             return sizes[size]
     if sizes:

@@ -15,7 +15,8 @@ import tifffile
 
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.formats import packaged
-from bg_atlasapi.formats.packaged import open_package, terminology_of
+from bg_atlasapi.formats.packaged import open_package, records_of, terminology_of
+from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.testing import tiny_package, write_package
 
 ROOT = {"id": 1, "acronym": "root", "name": "root", "structure_id_path": [1]}
@@ -30,6 +31,11 @@ def entry(**changes: Any) -> dict[str, Any]:
 def codes_of(error: InvalidAtlasError) -> list[str]:
     """Return the codes of an error's findings."""
     return [finding.code for finding in error.findings]
+
+
+def read_terminology(entries: list[dict[str, Any]], where: str) -> Terminology:
+    """Read entries as ``open_package`` does."""
+    return terminology_of(records_of(entries, where), where)
 
 
 @pytest.fixture
@@ -341,7 +347,7 @@ def test_unlisted_labels_survive(tmp_path: Path) -> None:
 )
 def test_entries_that_are_forgiven(changes: dict[str, Any], expected: tuple[Any, ...]) -> None:
     """Numbers as floats or text, paths as text, missing names and colours are understood."""
-    tree = terminology_of([ROOT, entry(**changes)], "here")
+    tree = read_terminology([ROOT, entry(**changes)], "here")
     red, green, blue = tree.colours[2].tolist()
     assert (int(tree.ids[2]), tree.acronyms[2], tree.names[2], (red, green, blue)) == expected
     assert tree.parents.tolist() == [0, 0, 1]
@@ -370,7 +376,7 @@ def test_entries_that_are_forgiven(changes: dict[str, Any], expected: tuple[Any,
 def test_entries_that_cannot_be_used(changes: dict[str, Any]) -> None:
     """An entry without a usable id, path or colour is named by its place in the file."""
     with pytest.raises(InvalidAtlasError, match=r"Entry 1 of structures\.json") as caught:
-        terminology_of([ROOT, entry(**changes)], "here")
+        read_terminology([ROOT, entry(**changes)], "here")
     assert codes_of(caught.value) == ["structure-entry"]
 
 
@@ -381,7 +387,7 @@ def test_absurd_ids(power: int) -> None:
     """An id that no machine word holds is an error about the atlas, or forgiven; nothing else."""
     odd = entry(id=power, structure_id_path=[1, power])
     try:
-        tree = terminology_of([ROOT, odd], "here")
+        tree = read_terminology([ROOT, odd], "here")
     except InvalidAtlasError:
         return
     assert "id-out-of-range" in [finding.code for finding in tree.findings]
@@ -410,5 +416,5 @@ def test_every_bad_entry_is_reported() -> None:
     """Ten bad entries are ten findings of one error."""
     bad = [entry(id=None) for _ in range(10)]
     with pytest.raises(InvalidAtlasError, match="10 findings") as caught:
-        terminology_of([ROOT, *bad], "here")
+        read_terminology([ROOT, *bad], "here")
     assert len(caught.value.findings) == 10
