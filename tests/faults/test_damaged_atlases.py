@@ -317,6 +317,6 @@ def test_what_an_account_may_not_read_is_said() -> None:
         package.chmod(0)
         assert "IncompleteAtlasError" in as_nobody(ask)
         package.chmod(0o755)
-        folder.chmod(0o700)
+        folder.chmod(0o711)
         assert "InvalidInputError The brainglobe folder" in as_nobody(ask)
         folder.chmod(0o755)
