@@ -1,4 +1,4 @@
-"""Which files here are tests, and how wide the terminal of the examples is."""  # noqa: INP001 - no package
+"""Which files here are tests, and how wide the terminal of the examples is."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 ``bg_atlasapi.lazy.kept`` works like ``property``, but can be assigned; griffe, which reads the code
 without running it, takes such a method for a function.
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 

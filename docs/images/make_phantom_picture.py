@@ -3,7 +3,7 @@
 Needs matplotlib. Run from anywhere, with bg_atlasapi installed::
 
     python docs/images/make_phantom_picture.py
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bg_atlasapi
 import pytest
+
+import bg_atlasapi
 
 DOCS = Path(__file__).parents[3] / "docs"
 
