@@ -40,7 +40,6 @@ def _run(command: str, folder: Path) -> str:
     environment = {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder / "home"),
-        "COLUMNS": "92",
         "PYTHONUTF8": "1",
     }
     done = subprocess.run(

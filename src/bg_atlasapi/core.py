@@ -7,11 +7,10 @@ from preorder codes and mapped files. It holds no algorithm of its own: those ar
 
 from __future__ import annotations
 
-import copy
 import functools
 import warnings
 from collections import UserDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,6 +63,11 @@ def _described_space(
     return packaged.space_of(stated)
 
 
+def _copied(published: Mapping[str, Any]) -> dict[str, Any]:
+    # Lists are what callers edit. Not deepcopy: it recurses into what hostile files nest.
+    return {key: list(v) if isinstance(v, list) else v for key, v in published.items()}
+
+
 def _as_labels(annotation: Any) -> npt.NDArray[np.integer]:
     array = np.asarray(annotation)
     if array.ndim != 3 or array.dtype.kind not in "iu":
@@ -101,7 +105,7 @@ class Atlas(Keeper):
     def __init__(self, path: PathLike) -> None:
         super().__init__()
         self.root_dir = expanded(path).absolute()
-        self.metadata: dict[str, Any] = copy.deepcopy(dict(self._model.metadata))
+        self.metadata: dict[str, Any] = _copied(self._model.metadata)
         if "additional_references" not in self.metadata:
             warnings.warn(_OUTDATED, stacklevel=2)
 
@@ -177,7 +181,7 @@ class Atlas(Keeper):
         """The structures as published, each with its ``mesh_filename``."""
         meshes = self.root_dir / packaged.MESHES
         return [
-            {**copy.deepcopy(dict(entry)), "mesh_filename": meshes / f"{entry['id']}.obj"}
+            _copied(entry) | {"mesh_filename": meshes / f"{entry['id']}.obj"}
             for entry in self._model.structures
         ]
 
@@ -237,7 +241,11 @@ class Atlas(Keeper):
 
     def _published(self, name: str) -> VolumeSource:
         if name == "hemispheres" and self._symmetric:
-            return ArraySource(self._space(self.shape).hemispheres())
+            try:
+                return ArraySource(self._space(self.shape).hemispheres())
+            except ValueError as error:
+                message = f"No volume can have the shape {self.shape}: {error}."
+                raise InvalidInputError(message) from error
         stored = getattr(self._model, name)
         if stored is None:
             message = f"{self.root_dir} called itself symmetric and holds no {name}."
@@ -346,20 +354,21 @@ class Atlas(Keeper):
         int, str or numpy.ndarray
             1 left, 2 right, 0 (``"Outside atlas"``) beyond the volume; an array for an array.
         """
-        labels = self._labels()
-        space, stored = self._space(labels.shape), self._stored_hemispheres(labels.shape)
+        handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
+        stored = self.hemispheres if handed_out or not self._symmetric else None
+        space = self._space(self.shape if stored is None else stored.shape)
         point = as_triplet(coords)
-        if point is not None:
-            scale = self._space(labels.shape).spacing_um if microns else _ONE_VOXEL
-            voxel = point_query.voxel_of(point, scale, labels.shape)
-            if voxel is None:
-                side = np.uint8(0)
-            else:
-                side = np.uint8(space.hemisphere_of(voxel)) if stored is None else stored[voxel]
-            return _SIDES[min(int(side), 3)] if as_string else side
-        unit = "um" if microns else "voxel"
-        sides = point_query.locate(labels, space, coords, unit, stored).hemispheres
-        return _SIDES.take(sides, mode="clip") if as_string else sides
+        if point is None:
+            unit = "um" if microns else "voxel"
+            sides = point_query.hemispheres_of(space, coords, unit, stored)
+            return _SIDES.take(sides, mode="clip") if as_string else sides
+        scale = space.spacing_um if microns else _ONE_VOXEL
+        voxel = point_query.voxel_of(point, scale, space.shape)
+        if voxel is None:
+            side = np.uint8(0)
+        else:
+            side = np.uint8(space.hemisphere_of(voxel)) if stored is None else stored[voxel]
+        return _SIDES[min(int(side), 3)] if as_string else side
 
     def structure_from_coords(
         self,
@@ -401,8 +410,10 @@ class Atlas(Keeper):
             label = labels.dtype.type(0) if voxel is None else labels.id_at(voxel)
             if hierarchy_lev is None and not as_acronym:
                 return label
-            outside = key_error_string if as_acronym else None
-            return point_query.answer(self._terminology, label, hierarchy_lev, outside)
+            code, label = point_query.ancestor(self._terminology, label, hierarchy_lev)
+            if not as_acronym:
+                return label
+            return point_query.acronym(self._terminology, code, label, key_error_string)
         unit = "um" if microns else "voxel"
         found = point_query.locate(labels, self._space(labels.shape), coords, unit)
         if hierarchy_lev is not None:
@@ -548,11 +559,12 @@ class Atlas(Keeper):
         # The ids come from the dictionaries, which callers may edit, not from the terminology.
         last = int(self._terminology.last[code])
         ids = [self.structures.by_code(one).data["id"] for one in range(code, last + 1)]
+        inside = [one for one in ids if one != 0]  # 0 labels what is outside, whoever claims it
         if values == "binary":
-            return labels.mask(ids, 1, np.uint8)
+            return labels.mask(inside, 1, np.uint8)
         # A parent's id may be too large for a volume that holds only its leaves.
         dtype = np.promote_types(labels.dtype, np.min_scalar_type(ids[0]))
-        return labels.mask(ids, ids[0], dtype)
+        return labels.mask(inside, ids[0], dtype)
 
 
 class AdditionalRefDict(UserDict[str, npt.NDArray[Any]]):

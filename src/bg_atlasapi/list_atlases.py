@@ -128,11 +128,13 @@ def show_atlases(show_local_path: bool = False) -> None:  # noqa: FBT001, FBT002
     console.print(Panel.fit(_table(here.values()), title="Brainglobe Atlases"))
     if show_local_path:  # below: a path does not fit a column
         for atlas in here.values():
-            console.print(f"{atlas.name}: {atlas.path}", soft_wrap=True, highlight=False)
+            line = f"{atlas.name}: {atlas.path}"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(atlases: Iterable[cache.InstalledAtlas]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(show_header=True, header_style="bold green", box=None)
     table.add_column("Name", no_wrap=True)
@@ -140,5 +142,6 @@ def _table(atlases: Iterable[cache.InstalledAtlas]) -> Table:
     table.add_column("Local version", justify="center")
     table.add_column("Latest version", justify="center")
     for atlas in atlases:
-        table.add_row(f"[bold]{atlas.name}", "[green]✔[/green]", atlas.version_text, "not checked")
+        name = Text(atlas.name, style="bold")  # a name is text, whatever brackets it holds
+        table.add_row(name, Text("✔", style="green"), atlas.version_text, "not checked")
     return table

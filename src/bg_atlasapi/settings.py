@@ -65,7 +65,7 @@ def expanded(path: PathLike) -> Path:
     try:
         return Path(path).expanduser()
     except (RuntimeError, TypeError) as error:
-        message = f"{path!r} is not a usable path: {error}."
+        message = f"{path!r} is not a usable path: {str(error).rstrip('.')}."
         raise InvalidInputError(message) from error
 
 
@@ -129,7 +129,7 @@ def read_config_file(path: Path) -> dict[str, str]:
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        message = f"The configuration file {path} cannot be read: {error}"
+        message = f"The configuration file {path} is not INI: {str(error).splitlines()[0]}"
         raise InvalidInputError(message) from error
     return dict(parser[SECTION]) if parser.has_section(SECTION) else {}
 

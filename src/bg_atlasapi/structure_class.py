@@ -217,7 +217,12 @@ class StructuresDict(UserDict[int, Structure]):
         return tree_of(self.terminology)
 
     def __getitem__(self, item: object) -> Structure:
-        return self.by_code(self.terminology.code(item))
+        try:
+            return self.by_code(self.terminology.code(item))
+        except UnknownStructureError:
+            if isinstance(item, int) and item in self.data:  # a caller added it
+                return self.data[item]
+            raise
 
     def __contains__(self, item: object) -> bool:
         try:

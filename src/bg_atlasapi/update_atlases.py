@@ -51,8 +51,9 @@ def install_atlas(atlas_name: str) -> None:
     _check_name(atlas_name)
     if atlas_name in get_downloaded_atlases():
         from rich import print as rprint  # noqa: PLC0415 - only where something is displayed
+        from rich.text import Text  # noqa: PLC0415
 
-        rprint(f"[magenta2]bg_atlasapi: {atlas_name} is already installed[/magenta2]")
+        rprint(Text(f"bg_atlasapi: {atlas_name} is already installed", style="magenta2"))
         return
     utils.no_remotes(f"install {atlas_name}")
 

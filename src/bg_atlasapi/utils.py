@@ -32,7 +32,7 @@ def _rich_atlas_metadata(atlas_name: str, metadata: dict[str, Any]) -> Panel:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    title = atlas_name.replace("_", " ").capitalize()
+    title = Text(atlas_name.replace("_", " ").capitalize())
     table = Table(box=None, show_lines=False, title=title, title_style=f"bold {_ORANGE}")
     table.add_column(style=f"bold {_MOCCASIN}", justify="right", min_width=8, max_width=40)
     table.add_column(min_width=20, max_width=48)

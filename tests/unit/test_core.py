@@ -445,7 +445,9 @@ def test_hemispheres_follow_an_annotation_of_another_size(atlas: BrainGlobeAtlas
     atlas.annotation = np.ascontiguousarray(np.asarray(atlas.annotation)[::2, ::2, ::2])
     atlas.resolution = (200.0, 200.0, 200.0)
     assert atlas.lookup(points, unit="voxel")["hemisphere"].tolist() == ["right", "left"]
-    assert [atlas.hemisphere_from_coords(p, as_string=True) for p in points] == ["right", "left"]
+    of_its_own_volume = [atlas.hemisphere_from_coords(p) for p in points]
+    assert of_its_own_volume == [atlas.hemispheres[p] for p in points] == [2, 2]
+    assert atlas.hemisphere_from_coords(points).tolist() == [2, 2]
 
 
 def test_the_space_follows_the_resolution(atlas: BrainGlobeAtlas) -> None:
@@ -527,3 +529,44 @@ def test_the_parts_of_an_atlas_pickle_and_copy(atlas: BrainGlobeAtlas) -> None:
     for twin in (pickle.loads(pickle.dumps(labels)), copy.deepcopy(labels)):
         assert twin.id_at(TH_LEFT) == 549
     assert copy.deepcopy(atlas._model).labels.id_at(TH_LEFT) == 549
+
+
+def test_an_edited_annotation_can_be_saved_where_it_came_from(tmp_path: Path) -> None:
+    """Overwriting the file of an open atlas with its own edited array loses nothing."""
+    import tifffile
+
+    package = tiny_package(tmp_path)
+    atlas = BrainGlobeAtlas.from_path(package)
+    edited = atlas.annotation
+    edited[edited > 0] = 8
+    expected = edited.copy()
+    tifffile.imwrite(package / "annotation.tiff", edited, photometric="minisblack")
+    assert (BrainGlobeAtlas.from_path(package).annotation == expected).all()
+    assert (edited == expected).all()
+
+
+def test_structures_may_be_added_and_removed(atlas: BrainGlobeAtlas) -> None:
+    """The dictionary stays one: what callers add is found, what they remove is not."""
+    added = dict(atlas.structures["VISp"].data) | {"id": 777_777, "acronym": "mine"}
+    atlas.structures[777_777] = type(atlas.structures["VISp"])(added)
+    assert atlas.structures[777_777].acronym == "mine"
+    assert 777_777 in atlas.structures
+    assert atlas.structures.copy()[777_777].acronym == "mine"
+    del atlas.structures[385]
+    assert 385 not in atlas.structures
+    with pytest.raises(UnknownStructureError):
+        _ = atlas.structures[385]
+
+
+def test_odd_questions_are_refused_with_a_sentence(atlas: BrainGlobeAtlas) -> None:
+    """What is no text, no name, no shape is said to be so."""
+    with pytest.raises(InvalidInputError, match="Search for a text"):
+        atlas.structures.find(385)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="name is a string"):
+        BrainGlobeAtlas(None)  # type: ignore[arg-type]
+    masked = np.ma.array(TH_LEFT, mask=[1, 0, 0])
+    assert atlas.structure_from_coords(masked).tolist() == [0]
+    assert atlas.structure_from_coords((0, 0, 0), as_acronym=True, key_error_string=None) is None  # type: ignore[arg-type]
+    atlas.metadata["shape"] = [10**9] * 3
+    with pytest.raises(InvalidInputError, match="shape"):
+        _ = atlas.hemispheres

@@ -39,4 +39,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a tick must not end a redirected list (cp1252)
             stream.reconfigure(errors="replace")
-    bg_cli(prog_name="brainglobe")
+    try:
+        bg_cli(prog_name="brainglobe")
+    except OSError as error:  # --help into a full disk
+        sys.exit(f"Error: {error.strerror or error}.")

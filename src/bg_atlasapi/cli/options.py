@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,19 @@ def open_atlas(name: str, version: str | None) -> BrainGlobeAtlas:
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON; paths as text. Without indent it is five times faster."""
-    click.echo(json.dumps(value, indent=indent, allow_nan=False, default=str))
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False, default=str)
+    except ValueError:  # an atlas's metadata may hold a NaN, which JSON lacks
+        text = json.dumps(_finite(value), indent=indent, allow_nan=False, default=str)
+    click.echo(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def note(text: str) -> None:

@@ -101,6 +101,8 @@ def lookup(  # noqa: PLR0913 - one parameter an option
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
     depth_or_structures = None if at is None else _parse_at(at, atlas)
+    if points == "-" and sys.stdin is None:
+        raise InvalidInputError("There is no standard input to read points from.")
     source = sys.stdin.buffer if points == "-" else points
     asked = None if columns is None else columns.split(",")
     table = points_files.read_points(source, asked, file_format)

@@ -59,11 +59,11 @@ def table(
     numbers
         Headings of columns to align to the right.
     """
-    answer = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    answer = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
         is_number = column in numbers
         answer.add_column(
-            column,
+            Text(column),
             justify="right" if is_number else "left",
             no_wrap=is_number,
             overflow="ellipsis" if is_number else "fold",

@@ -153,6 +153,9 @@ def _checked(read: Callable[[BinaryIO], pd.DataFrame], stream: BinaryIO) -> pd.D
 def _read_separated(stream: BinaryIO, separator: str) -> pd.DataFrame:
     fields = _first_row(stream, separator)
     has_header = not _is_data(fields)
+    twice = [name for name in fields if fields.count(name) > 1]
+    if has_header and twice:
+        raise ValueError(f"two of its columns are called {twice[0]!r}")
     with warnings.catch_warnings():
         # Rows longer than the header would be cut, or shifted into an index.
         warnings.simplefilter("error", pd.errors.ParserWarning)

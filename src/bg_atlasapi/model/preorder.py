@@ -120,6 +120,7 @@ def _parents(
     parents: dict[int, int] = {}
     missing: list[str] = []
     tops: list[str] = []
+    crooked: list[str] = []
     for position in first_row.values():
         if position == root:
             continue
@@ -130,6 +131,8 @@ def _parents(
         elif stated not in first_row:
             missing.append(f"{row.acronym} (parent {stated})")
         parents[position] = root if stated is None else first_row.get(stated, root)
+        if stated in first_row and rows[first_row[stated]].path != row.path[:-1]:
+            crooked.append(row.acronym)
     findings = []
     if missing:
         text = f"Parents that are not listed; attached to the root: {_some(missing)}."
@@ -137,6 +140,9 @@ def _parents(
     if tops:
         text = f"More than one structure at the top; attached to the first root: {_some(tops)}."
         findings.append(Finding("several-roots", text))
+    if crooked:
+        text = f"Paths that disagree with the parent's own; the parent counts: {_some(crooked)}."
+        findings.append(Finding("path-mismatch", text))
     return parents, findings
 
 

@@ -107,7 +107,7 @@ def as_triplet(points: object) -> Sequence[float] | None:
     The quick way for the commonest question, one tuple or list at a time: ``as_points`` takes
     longer to look at it than the answer takes to find.
     """
-    if isinstance(points, np.ndarray):
+    if type(points) is np.ndarray:  # not a masked one
         return points.tolist() if points.shape == (3,) and points.dtype.kind in "iuf" else None
     if not isinstance(points, tuple | list) or len(points) != 3:
         return None

@@ -248,12 +248,14 @@ class Terminology:
         depth = min(max(depth, -len(self.ids)), len(self.ids))  # no path is longer
         if depth in self._at_depth:
             return self._at_depth[depth]
-        answer = np.arange(len(self.ids), dtype=np.int32)
-        target = (
-            np.full(len(answer), depth) if depth >= 0 else np.maximum(self.depths + depth + 1, 0)
-        )
-        while (deeper := self.depths[answer] > target).any():
-            answer[deeper] = self.parents[answer[deeper]]
+        parents, depths = self.parents.tolist(), self.depths.tolist()
+        ancestors = list(range(len(parents)))
+        for code in range(1, len(parents)):  # a parent comes before its children
+            if depth >= 0 and depths[code] > depth:
+                ancestors[code] = ancestors[parents[code]]
+        answer = np.array(ancestors, dtype=np.int32)
+        for _ in range(min(-1 - depth, int(self.depths.max()))):  # no rounds from the root
+            answer = np.where(self.parents[answer] > 0, self.parents[answer], answer)
         answer.flags.writeable = False  # kept: the next caller gets the same array
         self._at_depth[depth] = answer
         return answer
@@ -300,7 +302,7 @@ class Terminology:
             answer[code : int(self.last[code]) + 1] = code
         return answer
 
-    def find(self, text: str, *, regex: bool = False) -> list[int]:
+    def find(self, text: object, *, regex: bool = False) -> list[int]:
         """Search acronyms and names.
 
         Parameters
@@ -321,6 +323,9 @@ class Terminology:
         InvalidInputError
             If the regular expression is not one.
         """
+        if not isinstance(text, str):
+            message = f"Search for a text, not {text!r}."
+            raise InvalidInputError(message)
         try:
             pattern = re.compile(text if regex else re.escape(text), re.IGNORECASE)
         except (re.error, OverflowError, RecursionError) as error:

@@ -93,7 +93,6 @@ def locate(
         inside=np.empty(count, np.bool_),
         hemispheres=np.empty(count, np.uint8),
     )
-    flat_hemispheres = None if hemispheres is None else hemispheres.reshape(-1)
 
     def block(part: slice) -> None:
         flat, inside, left = _voxels(array[part], scale, space)
@@ -101,11 +100,7 @@ def locate(
         answer.inside[part] = inside
         np.multiply(ids, inside, out=answer.ids[part], casting="unsafe")
         np.multiply(codes, inside, out=answer.codes[part])
-        if flat_hemispheres is None:
-            side = np.where(left, LEFT, RIGHT)
-        else:
-            side = flat_hemispheres.take(flat, mode="clip")
-        np.multiply(side, inside, out=answer.hemispheres[part], casting="unsafe")
+        _sides(flat, inside, left, hemispheres, answer.hemispheres[part])
 
     if count and 0 not in labels.shape:
         over_blocks(block, count, BLOCK)
@@ -214,29 +209,61 @@ def check_depth(depth: object) -> int:
     return int(depth)
 
 
-def answer(terminology: Terminology, label: Any, depth: int | None, outside: str | None) -> Any:
-    """Answer one label, as ``locate``, ``roll_up`` and ``acronyms`` answer many.
-
-    Parameters
-    ----------
-    terminology
-        The structures.
-    label
-        The id under the point, 0 outside.
-    depth
-        Answer the ancestor there; None answers the structure itself.
-    outside
-        The text for outside; None answers ids instead of acronyms.
-    """
+def ancestor(terminology: Terminology, label: Any, depth: int | None) -> tuple[int, Any]:
+    """Return code and id that one label answers at a depth; the scalar twin of ``roll_up``."""
     code = terminology.code_of_id(int(label))
-    if depth is not None and code > 0:
-        code = int(terminology.codes_at_depth(depth)[code])
-        label = int(terminology.ids[code])
-    if outside is None:
-        return label
+    if depth is None or code <= 0:
+        return code, label
+    code = int(terminology.codes_at_depth(depth)[code])
+    return code, int(terminology.ids[code])
+
+
+def acronym(terminology: Terminology, code: int, label: Any, outside: str) -> str:
+    """Return the acronym of one code; the scalar twin of ``acronyms``."""
     if code <= 0:
         return outside if code == 0 else unlisted_label(int(label))
     return terminology.acronyms[code]
+
+
+def hemispheres_of(
+    space: CoordinateSpace,
+    points: npt.ArrayLike,
+    unit: str,
+    stored: npt.NDArray[np.integer] | None,
+) -> npt.NDArray[np.uint8]:
+    """Return the hemisphere of points, ``uint8``: 1 left, 2 right, 0 beyond the volume.
+
+    Parameters
+    ----------
+    space, points, unit
+        As in ``locate``.
+    stored
+        The hemisphere of every voxel; None computes it.
+    """
+    array, _ = as_points(points)
+    scale = space.voxel_scale(unit)
+    answer = np.zeros(len(array), np.uint8)
+
+    def block(part: slice) -> None:
+        flat, inside, left = _voxels(array[part], scale, space)
+        _sides(flat, inside, left, stored, answer[part])
+
+    over_blocks(block, len(array), BLOCK)
+    return answer
+
+
+def _sides(
+    flat: npt.NDArray[np.int64],
+    inside: npt.NDArray[np.bool_],
+    left: npt.NDArray[np.bool_],
+    stored: npt.NDArray[np.integer] | None,
+    out: npt.NDArray[np.uint8],
+) -> None:
+    if stored is None:
+        side: npt.NDArray[Any] = np.where(left, LEFT, RIGHT)
+    else:
+        side = stored.reshape(-1).take(flat, mode="clip")
+    np.multiply(side, inside, out=out, casting="unsafe")
 
 
 def roll_up(located: Located, terminology: Terminology, at: int | Sequence[object]) -> Located:

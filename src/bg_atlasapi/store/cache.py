@@ -14,7 +14,7 @@ from pathlib import Path
 from bg_atlasapi.errors import InvalidInputError, UnknownAtlasError
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
-_FOLDER = re.compile(r"(?P<name>.+)_v(?P<major>\d{1,9})\.(?P<minor>\d{1,9})")
+_FOLDER = re.compile(r"(?P<name>[^.].*)_v(?P<major>0|[1-9]\d{0,8})\.(?P<minor>0|[1-9]\d{0,8})")
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
 _RESOLUTION = re.compile(r"_(?P<size>\d+(?:\.\d+)?)(?P<unit>nm|um|mm)")
 _PER_UM = {"nm": 1000.0, "um": 1.0, "mm": 0.001}  # divided by: 9 * 0.001 is not 0.009
@@ -97,7 +97,7 @@ def newest(atlases: Iterable[InstalledAtlas]) -> dict[str, InstalledAtlas]:
 
 
 def find(
-    name: str, brainglobe_dir: Path, version: str | None = None, resolution: float | None = None
+    name: object, brainglobe_dir: Path, version: str | None = None, resolution: float | None = None
 ) -> InstalledAtlas:
     """Find an installed atlas.
 
@@ -117,6 +117,9 @@ def find(
     UnknownAtlasError
         Says what is here, what is close, and where was looked.
     """
+    if not isinstance(name, str):
+        message = f"An atlas name is a string, got {name!r}."
+        raise InvalidInputError(message)
     here = installed(brainglobe_dir)
     if resolution is not None:
         name = _with_resolution(name, resolution, here)
