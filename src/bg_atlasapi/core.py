@@ -14,9 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
     ANNOTATION_FILENAME,
     HEMISPHERES_FILENAME,
@@ -27,6 +24,7 @@ from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
 )
 from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError
 from bg_atlasapi.formats import packaged
+from bg_atlasapi.late import np
 from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
@@ -38,6 +36,7 @@ from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     import meshio
+    import numpy.typing as npt
     import pandas as pd
     from brainglobe_space import AnatomicalSpace
     from treelib import Tree
@@ -49,8 +48,7 @@ if TYPE_CHECKING:
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
 _VOLUMES = ("annotation", "hemispheres", "reference")
 _ONE_VOXEL = (1, 1, 1)
-_SIDES = np.array([OUTSIDE_LABEL, "left", "right", OUTSIDE_LABEL], dtype=object)
-Coordinates = npt.ArrayLike
+_SIDES = (OUTSIDE_LABEL, "left", "right", OUTSIDE_LABEL)
 
 
 @functools.lru_cache
@@ -292,7 +290,7 @@ class Atlas(Keeper):
 
     def lookup(
         self,
-        points: Coordinates,
+        points: npt.ArrayLike,
         unit: str = "um",
         at: int | Sequence[object] | None = None,
     ) -> pd.DataFrame:
@@ -334,7 +332,7 @@ class Atlas(Keeper):
 
     def hemisphere_from_coords(
         self,
-        coords: Coordinates,
+        coords: npt.ArrayLike,
         microns: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
         as_string: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
     ) -> Any:
@@ -361,7 +359,8 @@ class Atlas(Keeper):
         if point is None:
             unit = "um" if microns else "voxel"
             sides = point_query.hemispheres_of(space, coords, unit, stored)
-            return _SIDES.take(sides, mode="clip") if as_string else sides
+            names = np.array(_SIDES, dtype=object)
+            return names.take(sides, mode="clip") if as_string else sides
         scale = space.spacing_um if microns else _ONE_VOXEL
         voxel = point_query.voxel_of(point, scale, space.shape)
         if voxel is None:
@@ -372,7 +371,7 @@ class Atlas(Keeper):
 
     def structure_from_coords(
         self,
-        coords: Coordinates,
+        coords: npt.ArrayLike,
         microns: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
         as_acronym: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
         hierarchy_lev: int | None = None,
@@ -422,7 +421,7 @@ class Atlas(Keeper):
             return point_query.acronyms(found, self._terminology, key_error_string)
         return found.ids
 
-    def _idx_from_coords(self, coords: Coordinates, microns: bool) -> tuple[Any, ...]:  # noqa: FBT001
+    def _idx_from_coords(self, coords: npt.ArrayLike, microns: bool) -> tuple[Any, ...]:  # noqa: FBT001
         """Return voxel indices: three integers, or three arrays for ``(N, 3)`` coordinates."""
         points, single = as_points(coords)
         scale = np.array(self.resolution) if microns else 1
@@ -434,7 +433,7 @@ class Atlas(Keeper):
         return tuple(int(column[0]) for column in columns) if single else tuple(columns)
 
     def mirror_point_across_hemispheres(
-        self, points: Coordinates, *, microns: bool = True
+        self, points: npt.ArrayLike, *, microns: bool = True
     ) -> npt.NDArray[np.float64]:
         """Return points mirrored across the mid-plane, as new points of the same shape.
 
@@ -567,7 +566,7 @@ class Atlas(Keeper):
         return labels.mask(inside, ids[0], dtype)
 
 
-class AdditionalRefDict(UserDict[str, npt.NDArray[Any]]):
+class AdditionalRefDict(UserDict[str, Any]):
     """Further reference images, each read when first asked for.
 
     Parameters

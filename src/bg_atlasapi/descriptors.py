@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from bg_atlasapi.formats import packaged
+from bg_atlasapi.late import np
 
 remote_url_base = "https://gin.g-node.org/brainglobe/atlases/raw/master/{}"
 
@@ -43,8 +42,21 @@ ANNOTATION_FILENAME = packaged.ANNOTATION
 HEMISPHERES_FILENAME = packaged.HEMISPHERES
 MESHES_DIRNAME = packaged.MESHES
 
-REFERENCE_DTYPE = np.uint16
-ANNOTATION_DTYPE = np.uint32
-HEMISPHERES_DTYPE = np.uint8
+REFERENCE_DTYPE: type[np.uint16]
+ANNOTATION_DTYPE: type[np.uint32]
+HEMISPHERES_DTYPE: type[np.uint8]
 
 ATLAS_ORIENTATION = "asr"
+
+_DTYPES = {
+    "REFERENCE_DTYPE": "uint16",
+    "ANNOTATION_DTYPE": "uint32",
+    "HEMISPHERES_DTYPE": "uint8",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DTYPES:
+        return getattr(np, _DTYPES[name])
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Lowest first. A module imports only from its own layer or lower ones.
 LAYERS = (
-    {"errors", "locks"},
+    {"errors", "locks", "late"},
     {"settings", "lazy"},
     {"model"},
     {"store", "formats"},

@@ -53,9 +53,10 @@ def test_nothing_heavy_loads(code: str) -> None:
     assert loaded_after(code) == set()
 
 
-def test_the_package_itself_loads_not_even_numpy() -> None:
-    """A bare import costs next to nothing."""
-    script = "import bg_atlasapi, sys; print('numpy' in sys.modules)"
+@pytest.mark.parametrize("code", ["", "; bg_atlasapi.BrainGlobeAtlas('phantom_mouse_100um')"])
+def test_an_import_and_an_open_load_not_even_numpy(code: str) -> None:
+    """A bare import costs next to nothing, and an open little more."""
+    script = f"import bg_atlasapi, sys{code}; print('numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

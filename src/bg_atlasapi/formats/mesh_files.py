@@ -11,13 +11,14 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import IncompleteAtlasError
+from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _ELEMENT = re.compile(rb"^[ \t]*[vf][ \t]", re.MULTILINE)
 

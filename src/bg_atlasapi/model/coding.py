@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from bg_atlasapi.late import np
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # 256 k codes and their temporaries stay in a core's L2 cache; measured flat from 64 k to 512 k.
 BLOCK = 1 << 18

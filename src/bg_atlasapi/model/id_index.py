@@ -8,8 +8,13 @@ the same table on every machine. Not a general hash table: keys are fixed at con
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
+
+from bg_atlasapi.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 UNLISTED = -1
 _FIRST_MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, Knuth's multiplicative hashing

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from bg_atlasapi.late import np
 from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 UM_PER_UNIT = {"um": 1.0, "mm": 1000.0}
 UNITS = ("um", "mm", "voxel")
 LEFT, RIGHT = 1, 2
 _PLAIN = frozenset({float, int})
-_NUMBERS = (float, np.floating, np.integer)
 _AXES = {
     "p": "sagittal",
     "a": "sagittal",
@@ -115,7 +115,8 @@ def as_triplet(points: object) -> Sequence[float] | None:
     if type(first) in _PLAIN and type(second) in _PLAIN and type(third) in _PLAIN:
         return points
     # numpy's own scalars would divide in their own precision, and warn where Python's do not.
-    if all(isinstance(value, _NUMBERS) or type(value) is int for value in points):
+    numbers = (float, np.floating, np.integer)
+    if all(isinstance(value, numbers) or type(value) is int for value in points):
         return [float(value) for value in points]
     return None
 

@@ -14,13 +14,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from bg_atlasapi.errors import Finding, InvalidInputError, UnknownStructureError
+from bg_atlasapi.late import np
 from bg_atlasapi.model.id_index import UNLISTED, IdIndex
 from bg_atlasapi.model.preorder import Row, arrange
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 OUTSIDE_LABEL = "Outside atlas"
 StructureKey = object  # int, np.integer, "385", "VISp", "Primary visual area", or a structure
@@ -63,11 +65,8 @@ class Terminology:
     ----------
     ids : numpy.ndarray
         ``uint32`` (``int64`` if an id needs it), shape ``(N + 1,)``, ``ids[0] == 0``.
-    parents, last, depths : numpy.ndarray
-        ``int32``, shape ``(N + 1,)``: code of the parent (0 for the root), last code of the
-        subtree, and distance from the root.
-    positions : numpy.ndarray
-        ``int32``, shape ``(N + 1,)``: row of the structure in the file, -1 for outside.
+    parents, last, depths, positions : numpy.ndarray
+        ``int32``, shape ``(N + 1,)``.
     acronyms, names : tuple of str
         By code; ``"Outside atlas"`` for code 0.
     findings : tuple of Finding
@@ -80,24 +79,47 @@ class Terminology:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        rows = [Row(r.id, r.acronym, r.path) for r in records]
-        order = arrange(rows)
-        placed = [records[position] for position in order.positions]
-        ids = np.array([0, *(r.id for r in placed)], dtype=np.int64)
-        fits = bool(ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max)
-        self.ids: npt.NDArray[np.integer] = ids.astype(np.uint32) if fits else ids
-        self.parents = np.array([0, *order.parents], dtype=np.int32)
-        self.last = np.array([0, *order.last], dtype=np.int32)
-        self.depths = np.array([0, *order.depths], dtype=np.int32)
-        self.positions = np.array([-1, *order.positions], dtype=np.int32)
-        self.colours = np.array([(0, 0, 0), *(r.rgb for r in placed)], dtype=np.uint8)
-        self.acronyms = (OUTSIDE_LABEL, *(r.acronym for r in placed))
-        self.names = (OUTSIDE_LABEL, *(r.name for r in placed))
-        self.findings: tuple[Finding, ...] = order.findings
+        self._order = arrange([Row(r.id, r.acronym, r.path) for r in records])
+        self._placed = [records[position] for position in self._order.positions]
+        self.acronyms = (OUTSIDE_LABEL, *(r.acronym for r in self._placed))
+        self.names = (OUTSIDE_LABEL, *(r.name for r in self._placed))
+        self.findings: tuple[Finding, ...] = self._order.findings
         self._at_depth: dict[int, npt.NDArray[np.int32]] = {}
 
+    @cached_property
+    def ids(self) -> npt.NDArray[np.integer]:
+        """Id of every code."""
+        ids = np.array([0, *(r.id for r in self._placed)], dtype=np.int64)
+        fits = bool(ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max)
+        return ids.astype(np.uint32) if fits else ids
+
+    @cached_property
+    def parents(self) -> npt.NDArray[np.int32]:
+        """Code of the parent, 0 for the root."""
+        return np.array([0, *self._order.parents], dtype=np.int32)
+
+    @cached_property
+    def last(self) -> npt.NDArray[np.int32]:
+        """Last code of the subtree."""
+        return np.array([0, *self._order.last], dtype=np.int32)
+
+    @cached_property
+    def depths(self) -> npt.NDArray[np.int32]:
+        """Distance from the root."""
+        return np.array([0, *self._order.depths], dtype=np.int32)
+
+    @cached_property
+    def positions(self) -> npt.NDArray[np.int32]:
+        """Row in the file, -1 for outside."""
+        return np.array([-1, *self._order.positions], dtype=np.int32)
+
+    @cached_property
+    def colours(self) -> npt.NDArray[np.uint8]:
+        """Red, green, blue of every code, shape ``(N + 1, 3)``."""
+        return np.array([(0, 0, 0), *(r.rgb for r in self._placed)], dtype=np.uint8)
+
     def __len__(self) -> int:
-        return len(self.ids) - 1
+        return len(self._placed)
 
     @cached_property
     def index(self) -> IdIndex:
@@ -106,7 +128,7 @@ class Terminology:
 
     @cached_property
     def _by_id(self) -> dict[int, int]:
-        return {int(key): code for code, key in enumerate(self.ids.tolist()) if code}
+        return {record.id: code for code, record in enumerate(self._placed, start=1)}
 
     @cached_property
     def _by_acronym(self) -> dict[str, int]:

@@ -6,10 +6,12 @@ Formats implement ``VolumeSource``; the model never opens a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from bg_atlasapi.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class VolumeSource(Protocol):

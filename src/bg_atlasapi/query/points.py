@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.late import np
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import over_blocks
@@ -23,16 +21,13 @@ from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points
 from bg_atlasapi.model.terminology import Terminology
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
 # 64 k points and their temporaries stay in a core's L2 cache; measured best of 16 k to 256 k.
 BLOCK = 1 << 16
 ELSEWHERE_LABEL = "Elsewhere"
 _HEMISPHERES = ("left", "right")
-_SIDES = np.full(
-    256, -1, np.int8
-)  # category of each stored value; what is no hemisphere is missing
-_SIDES[LEFT], _SIDES[RIGHT] = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +314,7 @@ def lookup(
             "acronym": _categorical(rows, used, (*labels.terminology.acronyms, *extra)),
             "name": _categorical(rows, used, (*labels.terminology.names, *extra)),
             "hemisphere": pd.Categorical.from_codes(
-                _SIDES.take(located.hemispheres), categories=list(_HEMISPHERES), validate=False
+                _side_categories(located.hemispheres), categories=list(_HEMISPHERES), validate=False
             ),
             "inside": located.inside,
         },
@@ -332,6 +327,13 @@ def acronyms(located: Located, terminology: Terminology, outside: str) -> npt.ND
     rows, extra = _label_rows(located, terminology, None)
     texts = np.array([outside, *terminology.acronyms[1:], *extra], dtype=object)
     return texts[rows]
+
+
+def _side_categories(sides: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+    """Return 0 for left, 1 for right, -1 (missing) for whatever else was stored."""
+    table = np.full(256, -1, np.int8)
+    table[LEFT], table[RIGHT] = 0, 1
+    return np.asarray(table.take(sides))
 
 
 def unlisted_label(identifier: int) -> str:
