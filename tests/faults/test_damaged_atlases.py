@@ -286,7 +286,9 @@ def as_nobody(script: str, *paths: Path) -> str:
     code = (
         "import os, sys, traceback\n"
         f"sys.path[:0] = {sys.path!r}\n"
-        "import bg_atlasapi, bg_atlasapi.bg_atlas, bg_atlasapi.list_atlases, tifffile, pandas\n"
+        "import bg_atlasapi, tifffile\n"  # all that loads late must load now: the libraries
+        "a = bg_atlasapi.BrainGlobeAtlas('phantom_mouse_100um')\n"  # may be closed to others too
+        "a.annotation; a.lookup([[1, 1, 1]])\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try:\n"
         + "".join(f"    {line}\n" for line in script.splitlines())

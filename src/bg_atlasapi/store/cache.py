@@ -6,6 +6,7 @@ module only looks: it never makes a folder, never reads an atlas, never uses the
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ def installed(brainglobe_dir: Path) -> list[InstalledAtlas]:
 
     The user's folder goes before the embedded atlas: a version found in both is the user's.
     """
-    found: dict[tuple[str, tuple[int, int]], InstalledAtlas] = {}
-    for folder in (brainglobe_dir, EMBEDDED):
-        for atlas in _in_folder(folder):
+    found = {(atlas.name, atlas.version): atlas for atlas in _in_folder(brainglobe_dir)}
+    with contextlib.suppress(InvalidInputError):  # a package closed to this account: do without
+        for atlas in _in_folder(EMBEDDED):
             found.setdefault((atlas.name, atlas.version), atlas)
     return sorted(found.values())
 
