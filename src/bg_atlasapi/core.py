@@ -55,10 +55,19 @@ _SIDES = (OUTSIDE_LABEL, "left", "right", OUTSIDE_LABEL)
 def _described_space(
     shape: tuple[int, ...], resolution: tuple[float, ...], orientation: str
 ) -> CoordinateSpace:
-    stated = {"shape": list(shape), "resolution": list(resolution), "orientation": orientation}
+    stated = {
+        "shape": [_plain(length) for length in shape],
+        "resolution": [_plain(size) for size in resolution],
+        "orientation": orientation,
+    }
     if findings := packaged.metadata_findings(stated):
         raise InvalidInputError("; ".join(finding.message for finding in findings))
     return packaged.space_of(stated)
+
+
+def _plain(number: Any) -> Any:
+    """Return numpy's numbers, which callers put into metadata, as Python's."""
+    return number.item() if hasattr(number, "item") else number
 
 
 def _copied(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +203,7 @@ class Atlas(Keeper):
         names = self.metadata.get("additional_references") or []
         return AdditionalRefDict(names, data_path=self.root_dir)
 
-    @property
+    @kept
     def hierarchy(self) -> Tree:
         """The hierarchy as a ``treelib.Tree``; nodes are ids."""
         return self.structures.tree

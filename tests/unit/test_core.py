@@ -570,3 +570,11 @@ def test_odd_questions_are_refused_with_a_sentence(atlas: BrainGlobeAtlas) -> No
     atlas.metadata["shape"] = [10**9] * 3
     with pytest.raises(InvalidInputError, match="shape"):
         _ = atlas.hemispheres
+
+
+def test_numbers_of_numpy_in_the_metadata(atlas: BrainGlobeAtlas) -> None:
+    """Callers put arrays into metadata; they count as the numbers they are."""
+    atlas.metadata["resolution"] = np.array([50, 50, 50])
+    atlas.metadata["shape"] = np.array(atlas.shape)
+    assert atlas.structure_from_coords([c * 50 for c in TH_LEFT], microns=True) == 549
+    assert atlas.hemispheres.shape == (132, 80, 114)
