@@ -11,16 +11,17 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bg_atlasapi.errors import IncompleteAtlasError
+from bg_atlasapi.formats.number_text import rows_of
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_ELEMENT = re.compile(rb"^[ \t]*[vf][ \t]", re.MULTILINE)
+_ELEMENT = re.compile(rb"\n[ \t]*[vf][ \t]")
 
 
 def read_obj(path: Path) -> TriangleMesh:
@@ -70,9 +71,9 @@ def _parse_plain(data: bytes) -> TriangleMesh | None:
     if not faces_at or not data.startswith(b"v ", first) or last < first:
         return None
     end = data.index(b"\n", last)
-    if _ELEMENT.search(data[:first]) or _ELEMENT.search(data[end:faces_at]):
+    if _ELEMENT.search(b"\n" + data[:first]) or _ELEMENT.search(data, end, faces_at):
         return None
-    points = _numbers(data[first:end], b"v", b".+-eE", np.float64, 3)
+    points = _vertices(data[first:end])
     faces = _faces(data[faces_at:])
     return None if points is None or faces is None else TriangleMesh(points, faces)
 
@@ -83,26 +84,24 @@ def _faces(block: bytes) -> npt.NDArray[np.int64] | None:
     if slashes not in (0, 3 * rows, 6 * rows):
         return None
     per_corner = 1 if not slashes else 3 if slashes == 6 * rows and b"//" not in block else 2
-    numbers = _numbers(block.replace(b"/", b" "), b"f", b"", np.int64, 3 * per_corner)
-    return None if numbers is None else np.ascontiguousarray(numbers[:, ::per_corner]) - 1
-
-
-def _numbers(
-    block: bytes, letter: bytes, marks: bytes, dtype: type[np.generic], columns: int
-) -> npt.NDArray[Any] | None:
-    """Parse lines of a letter and ``columns`` numbers; None if a line is anything else."""
-    if block.translate(None, b"0123456789 \t\r\n" + marks + letter):
+    if block.translate(None, b"0123456789/f \t\r\n"):
         return None
-    # Each letter becomes a number that no line holds (a NaN; -1, where no minus is allowed), so
-    # that a line of another length is seen: it shifts the next mark.
+    numbers = rows_of(block.replace(b"/", b" "), b"f", 3 * per_corner, per_corner)
+    return None if numbers is None else numbers.astype(np.int64) - 1
+
+
+def _vertices(block: bytes) -> npt.NDArray[np.float64] | None:
+    """Parse lines ``v x y z``; numbers with exponents or 16 digits and more go the slower way."""
+    fast = rows_of(block, b"v", 3)
+    if fast is not None or block.translate(None, b"0123456789.+-eEv \t\r\n"):
+        return fast
+    # Each letter becomes a NaN, so that a line of another length is seen: it shifts the next one.
     # A separator makes this the text mode of fromstring; only its binary mode is deprecated.
-    mark = b"nan" if dtype is np.float64 else b"-1"
-    values = np.fromstring(block.replace(letter, mark), dtype=dtype, sep=" ")
-    if values.size != (columns + 1) * block.count(letter):
+    values = np.fromstring(block.replace(b"v", b"nan"), sep=" ")
+    if values.size != 4 * block.count(b"v"):
         return None
-    rows = values.reshape(-1, columns + 1)
-    marks_in_place = np.isnan(rows[:, 0]) if dtype is np.float64 else rows[:, 0] == -1
-    return rows[:, 1:] if marks_in_place.all() else None
+    rows = values.reshape(-1, 4)
+    return rows[:, 1:] if np.isnan(rows[:, 0]).all() else None
 
 
 def _parse_general(data: bytes) -> TriangleMesh:
