@@ -7,6 +7,7 @@ their own, with an empty home that the page calls ``/home/ada``.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -51,8 +52,12 @@ def _run(command: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    package = str(Path(bg_atlasapi.__file__).resolve().parent)
-    text = done.stdout.replace(str(folder / "home"), "/home/ada").replace(package, "…/bg_atlasapi")
+    names = {str(folder / "home"): "/home/ada"}
+    names[str(Path(bg_atlasapi.__file__).resolve().parent)] = "…/bg_atlasapi"
+    text = done.stdout
+    for path, name in names.items():
+        for spelling in (path, json.dumps(path)[1:-1]):  # JSON escapes what is not ASCII
+            text = text.replace(spelling, name)
     lines = [line.rstrip() for line in text.splitlines()]
     return "\n".join(lines).strip("\n") + "\n" if text.strip() else ""
 
