@@ -182,7 +182,7 @@ def test_an_atlas_in_a_read_only_folder_works(package: Path) -> None:
 def test_a_file_this_account_may_not_read(package: Path) -> None:
     """The error says so instead of calling the file damaged."""
     (package / "annotation.tiff").chmod(0)
-    with pytest.raises(AtlasError, match="may not read"):
+    with pytest.raises(AtlasError, match="cannot be read: Permission denied"):
         _ = BrainGlobeAtlas.from_path(package).annotation
 
 
