@@ -11,6 +11,7 @@ import click
 from bg_atlasapi.cli.options import (
     atlas_argument,
     json_option,
+    note,
     open_atlas,
     print_json,
     version_option,
@@ -122,6 +123,13 @@ def lookup(  # noqa: PLR0913 - one parameter an option
         print_json({**head, **body, "regions": table_files.json_rows(regions)}, indent=None)
         return
     _show(table, answers, regions, output)
+    beyond = int((~answers["inside"]).sum())
+    if beyond > len(answers) / 2:
+        extent = " × ".join(f"{length:g}" for length in atlas.shape_um)
+        note(
+            f"{beyond} of {len(answers)} points lie beyond the volume of {extent} µm. They were "
+            f"read in the unit {unit!r}: is --unit right, and are they in the atlas's space?"
+        )
 
 
 def _parse_at(text: str, atlas: BrainGlobeAtlas) -> int | list[str]:

@@ -232,3 +232,14 @@ def test_a_damaged_array(tmp_path: Path) -> None:
     result = run(str(path))
     assert result.exit_code == outcome.INVALID_INPUT
     assert result.stderr.startswith(f"Error: {path} cannot be read: ")
+
+
+def test_a_wrong_unit_is_suspected(tmp_path: Path) -> None:
+    """When most points lie beyond the volume, the command asks whether the unit is right."""
+    table = tmp_path / "cells.csv"
+    table.write_text("x,y,z\n7100,3870,4500\n7200,3870,4500\n")
+    assert run(str(table)).stderr == ""
+    result = run(str(table), "--unit", "mm")
+    assert result.exit_code == 0
+    assert "2 of 2 points lie beyond the volume of 13200 × 8000 × 11400 µm" in result.stderr
+    assert "is --unit right" in result.stderr
