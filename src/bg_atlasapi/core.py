@@ -283,18 +283,19 @@ class Atlas(Keeper):
         # Decoding a compressed file to compare takes longer than coding the array again.
         return self._model.annotation.mapped() is None or self._edited("annotation")
 
-    def _stored_hemispheres(self, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+    def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
         """Return the hemisphere volume if it is stored or was handed out, None if computed."""
         handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
-        if self._symmetric and not handed_out:
-            return None
-        if self.hemispheres.shape == shape:
-            return self.hemispheres
+        return self.hemispheres if handed_out or not self._symmetric else None
+
+    def _hemispheres_of(self, labels: LabelVolume) -> npt.NDArray[Any] | None:
+        """Return the stored hemispheres of an annotation's voxels, None if computed."""
+        stored = self._stored_hemispheres()
+        if stored is None or stored.shape == labels.shape:
+            return stored
         if self._symmetric:  # the caller's own annotation, of another voxel size
             return None
-        message = (
-            f"The hemispheres have the shape {self.hemispheres.shape}, the annotation {shape}."
-        )
+        message = f"The hemispheres have the shape {stored.shape}, the annotation {labels.shape}."
         raise InvalidInputError(message)
 
     def lookup(
@@ -335,8 +336,7 @@ class Atlas(Keeper):
         ['TH']
         """
         labels = self._labels()
-        space = self._space(labels.shape)
-        stored = self._stored_hemispheres(labels.shape)
+        space, stored = self._space(labels.shape), self._hemispheres_of(labels)
         return point_query.lookup(labels, space, points, unit, at, stored)
 
     def hemisphere_from_coords(
@@ -361,8 +361,7 @@ class Atlas(Keeper):
         int, str or numpy.ndarray
             1 left, 2 right, 0 (``"Outside atlas"``) beyond the volume; an array for an array.
         """
-        handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
-        stored = self.hemispheres if handed_out or not self._symmetric else None
+        stored = self._stored_hemispheres()
         space = self._space(self.shape if stored is None else stored.shape)
         point = as_triplet(coords)
         if point is None:

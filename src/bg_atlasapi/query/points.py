@@ -82,6 +82,8 @@ def locate(
     array, _ = as_points(points)
     scale = space.voxel_scale(unit)
     count = len(array)
+    # Once, not a block: flattening an array that does not lie in order copies all of it.
+    stored = None if hemispheres is None else hemispheres.reshape(-1)
     answer = Located(
         ids=np.empty(count, labels.dtype),
         codes=np.empty(count, np.int32),
@@ -95,7 +97,7 @@ def locate(
         answer.inside[part] = inside
         np.multiply(ids, inside, out=answer.ids[part], casting="unsafe")
         np.multiply(codes, inside, out=answer.codes[part])
-        _sides(flat, inside, left, hemispheres, answer.hemispheres[part])
+        _sides(flat, inside, left, stored, answer.hemispheres[part])
 
     if count and 0 not in labels.shape:
         over_blocks(block, count, BLOCK)
@@ -238,10 +240,11 @@ def hemispheres_of(
     array, _ = as_points(points)
     scale = space.voxel_scale(unit)
     answer = np.zeros(len(array), np.uint8)
+    volume = None if stored is None else stored.reshape(-1)
 
     def block(part: slice) -> None:
         flat, inside, left = _voxels(array[part], scale, space)
-        _sides(flat, inside, left, stored, answer[part])
+        _sides(flat, inside, left, volume, answer[part])
 
     over_blocks(block, len(array), BLOCK)
     return answer
@@ -257,7 +260,7 @@ def _sides(
     if stored is None:
         side: npt.NDArray[Any] = np.where(left, LEFT, RIGHT)
     else:
-        side = stored.reshape(-1).take(flat, mode="clip")
+        side = stored.take(flat, mode="clip")
     np.multiply(side, inside, out=out, casting="unsafe")
 
 
