@@ -7,10 +7,13 @@
     ├─ UnknownAtlasError(ValueError)          close matches; how to list
     ├─ UnknownStructureError(KeyError)        close matches; readable str()
     ├─ InvalidAtlasError(ValueError)          carries every finding, each with a code
-    ├─ IncompleteAtlasError(FileNotFoundError)  what is missing, how to repair
+    ├─ IncompleteAtlasError(FileNotFoundError)  what is missing or damaged, how to repair
+    ├─ StorageError(OSError)                  disk full, folder not writable
     └─ RemoteError(ConnectionError)
-       ├─ OfflineError
-       └─ ChecksumError
+       ├─ OfflineError                        the network is switched off
+       ├─ UnreachableError                    no answer: which host, which proxy
+       ├─ RefusedError                        an answer, but not a file: its HTTP status
+       └─ ChecksumError                       the bytes are not those that were published
 
 Each class also derives from the standard exception that 1.x raised (or let through) in the same
 place, so that ``except KeyError`` written years ago and ``except AtlasError`` written today both
@@ -117,7 +120,11 @@ class InvalidAtlasError(AtlasError, ValueError):
 
 
 class IncompleteAtlasError(AtlasError, FileNotFoundError):
-    """A file that the atlas needs is missing or cut short."""
+    """A file that the atlas needs is missing, cut short, or not what was installed."""
+
+
+class StorageError(AtlasError, OSError):
+    """The disk is full, or a folder cannot be written to."""
 
 
 class RemoteError(AtlasError, ConnectionError):
@@ -125,7 +132,37 @@ class RemoteError(AtlasError, ConnectionError):
 
 
 class OfflineError(RemoteError):
-    """Network use was needed but is switched off, or no network is there."""
+    """Network use was needed but is switched off (``BRAINGLOBE_OFFLINE``)."""
+
+
+class UnreachableError(RemoteError):
+    """A host did not answer: no network, no such host, a proxy that refuses, silence."""
+
+
+class RefusedError(RemoteError):
+    """A host answered, but not with what was asked for.
+
+    Parameters
+    ----------
+    message
+        One sentence for people.
+    status
+        The HTTP status; 404 also stands for a file that a folder lacks.
+    retry_after_s
+        How long the host asks to wait before the next try, seconds.
+    """
+
+    def __init__(
+        self, message: str, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the answer was that there is no such thing."""
+        return self.status in {404, 410}
 
 
 class ChecksumError(RemoteError):
