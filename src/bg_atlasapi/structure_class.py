@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError, UnknownStructureError
 from bg_atlasapi.formats.mesh_files import read_obj
 from bg_atlasapi.formats.packaged import records_of, terminology_of, tidied
+from bg_atlasapi.model.mesh import MeshSource, TriangleMesh
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.structure_tree_util import get_structures_tree, tree_of  # noqa: F401 - 1.x
 
@@ -38,7 +39,24 @@ class Structure(UserDict[str, Any]):
     def __getitem__(self, item: str) -> Any:
         if item == "mesh" and self.data.get("mesh") is None:
             self.data["mesh"] = self._read_mesh()
+        if item == "mesh_filename" and (meshes := self._published_meshes()):
+            return meshes.file(self._published_id())
         return self.data[item]
+
+    def _published_id(self) -> int:
+        family, code = self._relatives()
+        return int(family.terminology.ids[code])
+
+    def _published_meshes(self) -> MeshSource | None:
+        """Return the atlas's meshes, None where a caller put another file name here."""
+        meshes = self._family.meshes if self._family is not None else None
+        if meshes is None or self.data.get("mesh_filename") != meshes.path(self._published_id()):
+            return None
+        return meshes
+
+    def _read_surface(self, path: Any) -> TriangleMesh:
+        meshes = self._published_meshes()
+        return meshes.read(self._published_id()) if meshes else read_obj(Path(path))
 
     def _read_mesh(self) -> meshio.Mesh | None:
         path = self.data.get("mesh_filename")
@@ -47,10 +65,10 @@ class Structure(UserDict[str, Any]):
             warnings.warn(text, UserWarning, stacklevel=3)
             return None
         try:
-            surface = read_obj(Path(path))
+            surface = self._read_surface(path)
         except IncompleteAtlasError as error:
             raise _mesh_error()(self.data["acronym"], error) from error
-        import meshio  # noqa: PLC0415 - 70 ms, only where a mesh is asked for
+        import meshio
 
         return meshio.Mesh(surface.points, [("triangle", surface.triangles)])
 
@@ -82,7 +100,7 @@ class Structure(UserDict[str, Any]):
     @property
     def mesh_filename(self) -> Path | None:
         """File of the mesh."""
-        return self.data["mesh_filename"]  # type: ignore[no-any-return]
+        return self["mesh_filename"]  # type: ignore[no-any-return]
 
     @property
     def mesh(self) -> meshio.Mesh | None:
@@ -138,7 +156,7 @@ class Structure(UserDict[str, Any]):
 @functools.cache
 def _mesh_error() -> type[IncompleteAtlasError]:
     """Return the error of an unreadable mesh, which is also meshio's, as 1.x callers expect."""
-    from meshio import ReadError  # noqa: PLC0415 - see above
+    from meshio import ReadError
 
     class MeshError(IncompleteAtlasError, ReadError):  # type: ignore[misc]
         """The mesh of a structure is missing or damaged."""
@@ -168,6 +186,8 @@ class StructuresDict(UserDict[int, Structure]):
         Objects as in ``structures.json``, each with a ``mesh_filename``.
     terminology
         The hierarchy, if it was read already; the list is then taken as it is.
+    meshes
+        Where the atlas keeps its meshes; without it they are read from ``mesh_filename``.
 
     Raises
     ------
@@ -180,8 +200,10 @@ class StructuresDict(UserDict[int, Structure]):
         structures_list: Sequence[Mapping[str, Any]],
         *,
         terminology: Terminology | None = None,
+        meshes: MeshSource | None = None,
     ) -> None:
         super().__init__()
+        self.meshes = meshes
         if terminology is None:
             where = "The list of structures"
             records = records_of(structures_list, where)

@@ -36,6 +36,16 @@ def allen_100um(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def allen_100um_v3(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the same atlas in a component store written by brainglobe-atlasapi."""
+    folder = tmp_path_factory.mktemp("allen_v3")
+    with tarfile.open(shared_data / "allen_mouse_100um_v3_store.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    (manifest,) = folder.rglob("atlases/allen_mouse_100um/3_0/manifest.json")
+    return manifest.parent
+
+
+@pytest.fixture(scope="session")
 def annotation_25um(shared_data: Path) -> npt.NDArray[np.uint32]:
     """Return the published 25 µm labels, read by nrrd and never by the code under test."""
     return _nrrd(shared_data / "allen_ccf_2017" / "annotation_25.nrrd")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bg_atlasapi.errors import IncompleteAtlasError
+from bg_atlasapi.formats.checks import Check
 from bg_atlasapi.formats.number_text import rows_of
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
@@ -22,6 +23,34 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ELEMENT = re.compile(rb"\n[ \t]*[vf][ \t]")
+
+
+class ObjMeshes:
+    """The OBJ files of a package, a ``MeshSource``.
+
+    Parameters
+    ----------
+    folder
+        Holds ``<id>.obj``.
+    check
+        Asked about each file before it is read.
+    """
+
+    def __init__(self, folder: Path, check: Check) -> None:
+        self._folder, self._check = folder, check
+
+    def path(self, identifier: int) -> Path:
+        """Return where the mesh of a structure lies, if it has one."""
+        return self._folder / f"{identifier}.obj"
+
+    def file(self, identifier: int) -> Path:
+        """Return the same."""
+        return self.path(identifier)
+
+    def read(self, identifier: int) -> TriangleMesh:
+        """Read the mesh of a structure; see ``read_obj``."""
+        self._check(self.path(identifier))
+        return read_obj(self.path(identifier))
 
 
 def read_obj(path: Path) -> TriangleMesh:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
+from bg_atlasapi.formats.checks import Check, CheckedOnce, no_check
+from bg_atlasapi.formats.mesh_files import ObjMeshes
 from bg_atlasapi.formats.tiff import Layout, TiffVolume
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.labels import LabelVolume
@@ -31,8 +33,15 @@ MESHES = "meshes"
 _WHITE = (255, 255, 255)
 
 
-def open_package(folder: Path) -> Atlas:
+def open_package(folder: Path, check: Check = no_check) -> Atlas:
     """Open an atlas folder.
+
+    Parameters
+    ----------
+    folder
+        Of a package.
+    check
+        Asked about each file before it is first read.
 
     Raises
     ------
@@ -42,27 +51,37 @@ def open_package(folder: Path) -> Atlas:
         If a file contradicts its format; carries every finding.
     """
     require_files(folder)
+    check = CheckedOnce(check)
+    check(folder / METADATA)
     metadata = read_metadata(folder)
+    check(folder / STRUCTURES)
     entries = read_structures(folder)
     records = records_of(entries, folder / STRUCTURES)
     space = space_of(metadata)
-    annotation = _PackageTiff(folder / ANNOTATION, space.shape, "iu")
+    annotation = _PackageTiff(folder / ANNOTATION, space.shape, "iu", check)
     symmetric = metadata.get("symmetric", not (folder / HEMISPHERES).exists())
     return Atlas(
         metadata=metadata,
         structures=[tidied(*pair) for pair in zip(entries, records, strict=True)],
         space=space,
-        reference=_PackageTiff(folder / REFERENCE, space.shape, "iuf"),
+        reference=_PackageTiff(folder / REFERENCE, space.shape, "iuf", check),
         labels=LabelVolume(annotation, terminology_of(records, folder / STRUCTURES)),
-        hemispheres=None if symmetric else _PackageTiff(folder / HEMISPHERES, space.shape, "iu"),
+        hemispheres=(
+            None if symmetric else _PackageTiff(folder / HEMISPHERES, space.shape, "iu", check)
+        ),
+        meshes=ObjMeshes(folder / MESHES, check),
+        references={
+            name: TiffVolume(folder / f"{name}.tiff", check)
+            for name in metadata.get("additional_references") or []
+        },
     )
 
 
 class _PackageTiff(TiffVolume):
     """A TIFF of a package, checked against the metadata when its header is first read."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...], kinds: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, shape: tuple[int, ...], kinds: str, check: Check) -> None:
+        super().__init__(path, check)
         self._stated_shape, self._kinds = shape, kinds
 
     def _read_layout(self) -> Layout:
@@ -112,6 +131,21 @@ def require_files(folder: Path) -> None:
         raise IncompleteAtlasError(message)
 
 
+def is_there(path: Path) -> bool:
+    """Say whether a file or folder exists.
+
+    Raises
+    ------
+    IncompleteAtlasError
+        If this account may not know.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or error}."
+        raise IncompleteAtlasError(message) from error
+
+
 def read_json_file(path: Path) -> Any:
     """Read a JSON file of an atlas.
 
@@ -157,8 +191,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return {**metadata, "shape": [int(length) for length in metadata["shape"]]}
 
 
-def metadata_findings(metadata: Mapping[str, Any]) -> list[Finding]:
-    """Return what is wrong with the metadata that describes the space."""
+def metadata_findings(metadata: Mapping[str, Any], source: str = METADATA) -> list[Finding]:
+    """Return what is wrong with the metadata that describes the space; ``source`` names them."""
     checks = {
         "shape": (_is_shape, "three positive whole numbers"),
         "resolution": (_is_resolution, "three positive voxel sizes in µm"),
@@ -167,9 +201,9 @@ def metadata_findings(metadata: Mapping[str, Any]) -> list[Finding]:
     findings = []
     for key, (valid, expected) in checks.items():
         if key not in metadata:
-            findings.append(Finding("metadata-missing", f"{METADATA} lacks {key!r}.", "error"))
+            findings.append(Finding("metadata-missing", f"{source} lacks {key!r}.", "error"))
         elif not valid(metadata[key]):
-            text = f"{METADATA}: {key!r} must be {expected}, got {metadata[key]!r}."
+            text = f"{source}: {key!r} must be {expected}, got {metadata[key]!r}."
             findings.append(Finding("metadata-value", text, "error"))
     return findings
 
@@ -227,8 +261,10 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
     """An entry cannot be used; says why."""
 
 
-def records_of(entries: Sequence[Mapping[str, Any]], where: object) -> list[Record]:
-    """Read the entries of ``structures.json``.
+def records_of(
+    entries: Sequence[Mapping[str, Any]], where: object, source: str = STRUCTURES
+) -> list[Record]:
+    """Read the entries of ``structures.json``, or of what ``source`` names.
 
     Raises
     ------
@@ -240,7 +276,7 @@ def records_of(entries: Sequence[Mapping[str, Any]], where: object) -> list[Reco
         try:
             records.append(_record(entry))
         except _Unreadable as problem:
-            text = f"Entry {position} of {STRUCTURES}: {problem}."
+            text = f"Entry {position} of {source}: {problem}."
             findings.append(Finding("structure-entry", text, "error"))
     if findings:
         raise InvalidAtlasError(where, findings)

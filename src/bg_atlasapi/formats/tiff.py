@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
+from bg_atlasapi.formats.checks import Check, CheckedOnce, no_check
 from bg_atlasapi.late import np
 
 if TYPE_CHECKING:
@@ -53,13 +54,17 @@ class TiffVolume:
     ----------
     path
         The file; it is opened when something is first asked.
+    check
+        Asked about the file before it is opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Check = no_check) -> None:
         self.path = path
+        self._check = CheckedOnce(check)
         self._asked = 0
 
     def _read_layout(self) -> Layout:
+        self._check(self.path)
         return read_layout(self.path)
 
     @cached_property
@@ -84,6 +89,7 @@ class TiffVolume:
         layout = self._layout
         if layout.offset is None or 0 in layout.shape:
             return None
+        self._check(self.path)  # a copy brings the layout along and has not looked itself
         with _Reading(self.path):
             mapped = np.memmap(self.path, layout.dtype, mode, layout.offset, layout.shape)
         return mapped.view(np.ndarray)
@@ -118,6 +124,7 @@ class TiffVolume:
 
     @cached_property
     def _descriptor(self) -> int:
+        self._check(self.path)
         descriptor = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
         return descriptor
@@ -145,9 +152,10 @@ class TiffVolume:
 
     def slabs(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the volume in parts along the first axis, decoded one page at a time."""
-        import tifffile  # noqa: PLC0415 - 30 ms that an open without volumes need not pay
+        import tifffile
 
         layout = self._layout
+        self._check(self.path)
         with _Reading(self.path), tifffile.TiffFile(self.path) as file:
             series = file.series[0]
             pages = [page for page in series.pages if page is not None]
@@ -166,7 +174,7 @@ def read_layout(path: Path) -> Layout:
     IncompleteAtlasError
         If the file is missing, is not a TIFF, or is shorter than its header says.
     """
-    import tifffile  # noqa: PLC0415 - see above
+    import tifffile
 
     with _Reading(path), tifffile.TiffFile(path) as file:
         if not _chain_is_whole(file):

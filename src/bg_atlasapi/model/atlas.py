@@ -7,10 +7,11 @@ versions, folders' places or the 1.x attributes; ``bg_atlasapi.core.Atlas`` puts
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.mesh import MeshSource
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
@@ -34,6 +35,12 @@ class Atlas:
         The annotation, with its terminology.
     hemispheres
         1 left, 2 right per voxel; None for a symmetric atlas, where it is computed.
+    meshes
+        The surfaces.
+    references
+        Further images, by name.
+    reference_names
+        Names in ``references`` by the other names they are known under.
     """
 
     metadata: Mapping[str, Any]
@@ -42,6 +49,9 @@ class Atlas:
     reference: VolumeSource
     labels: LabelVolume
     hemispheres: VolumeSource | None
+    meshes: MeshSource
+    references: Mapping[str, VolumeSource] = field(default_factory=dict)
+    reference_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def terminology(self) -> Terminology:

@@ -137,6 +137,18 @@ class LabelVolume:
         coded = self.coded
         return coded.ids.astype(self.dtype).take(coded.codes).reshape(self.shape)
 
+    def holds(self, array: npt.NDArray[np.generic]) -> bool:
+        """Say whether an array equals the annotation, by its codes: nothing is read again."""
+        coded = self.coded
+        if array.shape != self.shape or not array.flags.c_contiguous:
+            return False
+        flat = array.reshape(-1)
+
+        def same(part: slice) -> bool:
+            return np.array_equal(coded.ids.take(coded.codes[part]), flat[part])
+
+        return all(over_blocks(same, flat.size, BLOCK))
+
     def subtree_ids(self, code: int) -> npt.NDArray[np.integer]:
         """Return the ids of a structure and all its descendants."""
         return self.terminology.ids[code : int(self.terminology.last[code]) + 1]

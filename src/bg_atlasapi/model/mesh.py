@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from bg_atlasapi.late import np
 
@@ -26,3 +27,16 @@ class TriangleMesh:
 
     points: npt.NDArray[np.float64]
     triangles: npt.NDArray[np.int64]
+
+
+class MeshSource(Protocol):
+    """The stored meshes of an atlas, by structure id. Formats implement it."""
+
+    def path(self, identifier: int) -> Path:
+        """Return where the mesh lies as an OBJ file, or will once ``file`` was asked for it."""
+
+    def file(self, identifier: int) -> Path:
+        """Return an OBJ file, made if need be; without a mesh, what ``path`` returns."""
+
+    def read(self, identifier: int) -> TriangleMesh:
+        """Read the mesh."""

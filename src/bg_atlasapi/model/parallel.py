@@ -31,7 +31,7 @@ def over_blocks(function: Callable[[slice], _T], count: int, block: int) -> list
     parts = list(spans(count, block))
     if len(parts) <= 1 or workers() == 1:
         return [function(part) for part in parts]
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms an open need not pay
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(workers(), len(parts))) as pool:
         return list(pool.map(function, parts))

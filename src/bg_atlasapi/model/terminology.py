@@ -371,7 +371,7 @@ class Terminology:
         return 1 if acronym.startswith(text) else 2
 
     def _close_codes(self, text: str, limit: int = 5) -> list[int]:
-        from difflib import get_close_matches  # noqa: PLC0415 - only when something is misspelt
+        from difflib import get_close_matches
 
         spellings: dict[str, int] = {}
         for code in range(len(self), 0, -1):
