@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -15,8 +16,15 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    for name in ("BRAINGLOBE_DIR", "BRAINGLOBE_CONFIG_DIR", "BRAINGLOBE_OFFLINE"):
+    for name in [one for one in os.environ if one.startswith(("BRAINGLOBE_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    # Offers nothing; without it, an unknown name would ask the world.
+    remote = tmp_path_factory.mktemp("remote")
+    (remote / "last_versions.conf").write_text("[atlases]\n")
+    monkeypatch.setenv("BRAINGLOBE_REMOTES", str(remote))
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 import bg_atlasapi
+from bg_atlasapi import bundle_atlas
+from bg_atlasapi.testing import tiny_package
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -26,7 +28,10 @@ def renewed(page: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         (folder / "examples").symlink_to(ROOT / "examples")
-        (folder / "home").mkdir()
+        (folder / "home" / "remote").mkdir(parents=True)
+        tiny_package(folder / "made")
+        made = folder / "made"
+        bundle_atlas("tiny_mouse_100um", folder / "home" / "remote", brainglobe_dir=made)
 
         def block(match: re.Match[str]) -> str:
             commands = [line[2:] for line in match[1].splitlines() if line.startswith("$ ")]
@@ -41,6 +46,7 @@ def _run(command: str, folder: Path) -> str:
     environment = {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder / "home"),
+        "BRAINGLOBE_REMOTES": str(folder / "home" / "remote"),
         "PYTHONUTF8": "1",
     }
     done = subprocess.run(
@@ -53,6 +59,7 @@ def _run(command: str, folder: Path) -> str:
         check=False,
     )
     names = {str(folder / "home"): "/home/ada"}
+    names[str(folder)] = "…"
     names[str(Path(bg_atlasapi.__file__).resolve().parent)] = "…/bg_atlasapi"
     text = done.stdout
     for path, name in names.items():

@@ -317,8 +317,8 @@ def _structures_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def write_atlas(folder: Path) -> None:
     """Write the whole packaged atlas into `folder`, which is made if it is not there."""
     # Here, so that `labels` and `template` need numpy and scipy only.
-    import phantom_meshes  # noqa: PLC0415
-    import tifffile  # noqa: PLC0415
+    import phantom_meshes
+    import tifffile
 
     meshes = folder / "meshes"
     meshes.mkdir(parents=True, exist_ok=True)

@@ -36,10 +36,10 @@ def coloured(atlas: BrainGlobeAtlas, plane: npt.NDArray[np.uint32]) -> npt.NDArr
 
 def main() -> None:
     """Draw the picture."""
-    import matplotlib as mpl  # noqa: PLC0415 - only this script needs it
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+    from matplotlib import pyplot as plt
 
     atlas = BrainGlobeAtlas("phantom_mouse_100um")
     size = atlas.resolution[0] / 1000

@@ -17,20 +17,51 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
     from bg_atlasapi.list_atlases import available_atlases, show_atlases
+    from bg_atlasapi.update_atlases import (
+        add_atlas,
+        atlas_info,
+        bundle_atlas,
+        install_atlas,
+        plan_install,
+        prune_atlases,
+        remove_atlas,
+        update_atlas,
+        verify_atlas,
+    )
 
 __author__ = "The bg_atlasapi developers"
-__all__ = ["BrainGlobeAtlas", "available_atlases", "show_atlases"]
+__all__ = [
+    "BrainGlobeAtlas",
+    "add_atlas",
+    "atlas_info",
+    "available_atlases",
+    "bundle_atlas",
+    "install_atlas",
+    "plan_install",
+    "prune_atlases",
+    "remove_atlas",
+    "show_atlases",
+    "update_atlas",
+    "verify_atlas",
+]
 
 _HOMES = {
     "BrainGlobeAtlas": "bg_atlasapi.bg_atlas",
     "show_atlases": "bg_atlasapi.list_atlases",
     "available_atlases": "bg_atlasapi.list_atlases",
+    **dict.fromkeys(
+        (
+            *("install_atlas", "plan_install", "update_atlas", "remove_atlas", "prune_atlases"),
+            *("verify_atlas", "bundle_atlas", "add_atlas", "atlas_info"),
+        ),
+        "bg_atlasapi.update_atlases",
+    ),
 }
 
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms
+        from importlib.metadata import PackageNotFoundError, version
 
         try:
             return version("bg-atlasapi")

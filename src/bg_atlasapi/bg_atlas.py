@@ -1,15 +1,16 @@
-"""``BrainGlobeAtlas``: an installed atlas by name."""
+"""``BrainGlobeAtlas``: an atlas by name, installed on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bg_atlasapi import core, descriptors, settings, utils
-from bg_atlasapi.store import cache
+from bg_atlasapi.errors import UnknownAtlasError
+from bg_atlasapi.store import cache, newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.panel import Panel
 
     from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.store.lifecycle import Library
 
 COMPRESSED_FILENAME = "atlas.tar.gz"
 
@@ -38,35 +40,46 @@ def _version_str_from_tuple(version_tuple: tuple[int, ...]) -> str:
 
 
 class BrainGlobeAtlas(core.Atlas):
-    """An installed atlas.
+    """An atlas by name; one that is not installed is installed first.
 
     Parameters
     ----------
     atlas_name
-        For example ``"allen_mouse_25um"``; without resolution if ``resolution`` is given.
+        For example ``"allen_mouse_25um"`` or ``"allen_mouse_25um@1.2"``; without resolution if
+        ``resolution`` is given.
     brainglobe_dir
-        Folder of installed atlases. Default: ``BRAINGLOBE_DIR``, the configuration file, then
-        ``~/.brainglobe``.
+        Folder of installed atlases, or several: all are read, the first that can be written to
+        gets new ones. Default: ``BRAINGLOBE_DIR``, the configuration file, then ``~/.brainglobe``.
     interm_download_dir
         Folder for downloads under way.
     check_latest
-        Kept for 1.x callers. An installed atlas opens without the network either way.
+        Look for a newer version, at most daily and in the background; the log tells. An installed
+        atlas opens without the network either way.
     config_dir
         Folder of the configuration file. Default: ``BRAINGLOBE_CONFIG_DIR``, then
         ``~/.config/brainglobe``.
     fn_update
-        Called with completed and total bytes during a download.
+        Called with completed and total bytes during a download. What it raises cancels it; what
+        was downloaded stays for the next time.
     version
         For example ``"1.2"``; default the newest that is installed.
     resolution
         Voxel size, µm: ``BrainGlobeAtlas("allen_mouse", resolution=25)``.
+    remotes
+        Where to install from: addresses or folders. Default: ``BRAINGLOBE_REMOTES``, the
+        configuration file, the published ones.
 
     Raises
     ------
     UnknownAtlasError
-        If it is not installed; names close matches and what is.
+        If it is neither installed nor at a remote; names close matches.
+    RemoteError
+        If it is not installed and cannot be downloaded; ``OfflineError`` if the network is
+        switched off.
+    StorageError
+        If it cannot be kept: disk full, folder not writable.
     IncompleteAtlasError, InvalidAtlasError
-        If its folder is damaged.
+        If its files are damaged.
 
     Examples
     --------
@@ -82,7 +95,7 @@ class BrainGlobeAtlas(core.Atlas):
     def __init__(  # noqa: PLR0913 - 1.x signature
         self,
         atlas_name: str,
-        brainglobe_dir: PathLike | None = None,
+        brainglobe_dir: PathLike | Sequence[PathLike] | None = None,
         interm_download_dir: PathLike | None = None,
         check_latest: bool = True,  # noqa: FBT001, FBT002 - 1.x signature
         config_dir: PathLike | None = None,
@@ -90,16 +103,46 @@ class BrainGlobeAtlas(core.Atlas):
         *,
         version: str | None = None,
         resolution: float | None = None,
+        remotes: str | Sequence[str] | None = None,
     ) -> None:
         effective = settings.resolve(brainglobe_dir, interm_download_dir, config_dir)
+        self._layers = effective.layers.value
+        self._config_dir = config_dir
+        self._remotes = remotes
         self.brainglobe_dir = effective.brainglobe_dir.value
         self.interm_download_dir = effective.interm_download_dir.value
         self.fn_update = fn_update
-        found = cache.find(atlas_name, self.brainglobe_dir, version, resolution)
+        try:
+            found = cache.find(atlas_name, self._layers, version, resolution)
+        except UnknownAtlasError:
+            found = self._install(atlas_name, version, resolution)
         self.atlas_name = found.name
         super().__init__(found.path)
-        if check_latest:
-            self.check_latest_version()
+        if check_latest and found.layer != cache.EMBEDDED:
+            newer.look_later(self._addresses, self._layers, found.name, found.version)
+
+    @property
+    def _addresses(self) -> tuple[str, ...]:
+        return settings.remotes(self._remotes, self._config_dir).value
+
+    def _library(self) -> Library:
+        from bg_atlasapi.store.lifecycle import Library
+
+        downloads, config_dir = self.interm_download_dir, self._config_dir
+        return Library(self._layers, downloads, config_dir, self._remotes)
+
+    def _install(
+        self, atlas_name: str, version: str | None, resolution: float | None
+    ) -> cache.InstalledAtlas:
+        """Install what is opened for the first time."""
+        from bg_atlasapi import progress_bar
+        from bg_atlasapi.store import lifecycle
+
+        library = self._library()
+        name, wanted = library.named(atlas_name, version, resolution)
+        text = None if wanted is None else f"{wanted[0]}.{wanted[1]}"
+        with progress_bar.shown(self.fn_update) as report:
+            return lifecycle.install_atlas(library, name, text, report=report)
 
     @classmethod
     def from_path(cls, path: PathLike) -> Self:
@@ -111,10 +154,11 @@ class BrainGlobeAtlas(core.Atlas):
             The atlas's folder.
         """
         atlas = super().from_path(path)
-        folder = Path(path).resolve()
-        named = cache.parse_folder(folder)
+        folder = atlas.root_dir.resolve()
+        named = cache.identify(folder)
         atlas.atlas_name = named.name if named else folder.name
-        atlas.brainglobe_dir = atlas.interm_download_dir = folder.parent
+        atlas.brainglobe_dir = atlas.interm_download_dir = named.layer if named else folder.parent
+        atlas._layers, atlas._config_dir, atlas._remotes = (atlas.brainglobe_dir,), None, None
         atlas.fn_update = None
         return atlas
 
@@ -124,49 +168,72 @@ class BrainGlobeAtlas(core.Atlas):
     @property
     def local_version(self) -> tuple[int, ...] | None:
         """Version of this atlas's files; None for a folder that has none in its name."""
-        named = cache.parse_folder(self.root_dir)
+        named = cache.identify(self.root_dir)
         return named.version if named else None
 
     @property
     def local_full_name(self) -> str | None:
         """Name of the folder, with version; None if it does not have that form."""
-        return self.root_dir.name if cache.parse_folder(self.root_dir) else None
+        named = cache.identify(self.root_dir)
+        if named is None:
+            return None
+        return self.root_dir.relative_to(named.layer).as_posix()
 
     @property
     def remote_version(self) -> tuple[int, ...] | None:
-        """Newest version at the remotes; None, as when offline, since this version asks none."""
-        return None
+        """Newest version at the remotes, asked at most daily; None if nobody can be asked."""
+        return newer.latest(self._addresses, self._layers, self.atlas_name)
 
     @property
     def remote_url(self) -> str | None:
-        """Where the newest version could be downloaded; None while ``remote_version`` is."""
-        if self.remote_version is None:
+        """Where the newest version can be downloaded; None if no remote can be asked or has it."""
+        from bg_atlasapi.errors import RemoteError
+        from bg_atlasapi.store import lifecycle
+
+        try:
+            return lifecycle.newest_release(self._library(), self.atlas_name).url
+        except (RemoteError, UnknownAtlasError):
             return None
-        version = _version_str_from_tuple(self.remote_version)
-        return self._remote_url_base.format(f"{self.atlas_name}_v{version}.tar.gz")
 
     def download_extract_file(self) -> None:
-        """Download and unpack the newest version.
+        """Download and install the newest version, even if it is here already.
 
         Raises
         ------
         RemoteError
-            Always, in this version.
+            If it cannot be downloaded.
         """
-        utils.no_remotes(f"download {self.atlas_name}")
+        from bg_atlasapi import progress_bar
+        from bg_atlasapi.store import lifecycle, selection
+
+        with progress_bar.shown(self.fn_update) as report:
+            parts = selection.Parts()
+            lifecycle.fetch(self._library(), self.atlas_name, None, parts, report, again=True)
 
     def check_latest_version(self) -> bool | None:
-        """Say whether this is the newest version; None, without asking, while that is unknown."""
-        if self.remote_version is None:
+        """Say whether this is the newest version; None while that cannot be found out.
+
+        The log tells how to update.
+        """
+        remote, local = self.remote_version, self.local_version
+        if remote is None or local is None:
             return None
-        return self.local_version == self.remote_version
+        if remote > local:
+            logging.getLogger("bg_atlasapi").warning(
+                "%s version %s is not the latest available (%s). To update: brainglobe update %s",
+                self.atlas_name,
+                _version_str_from_tuple(local),
+                _version_str_from_tuple(remote),
+                self.atlas_name,
+            )
+        return remote <= local
 
     def __repr__(self) -> str:
         name, _, resolution = self.atlas_name.rpartition("_")
         return f"{name.replace('_', ' ')} atlas (res. {resolution})"
 
     def __str__(self) -> str:
-        from rich.console import Console  # noqa: PLC0415 - only where something is displayed
+        from rich.console import Console
 
         buffer = StringIO()
         Console(file=buffer, force_jupyter=False).print(self)

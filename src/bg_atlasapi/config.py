@@ -129,14 +129,14 @@ def write_config_value(key: str, val: object, path: PathLike | None = None) -> N
     Parameters
     ----------
     key
-        ``"brainglobe_dir"`` or ``"interm_download_dir"``.
+        ``"brainglobe_dir"``, ``"interm_download_dir"`` or ``"remotes"``.
     val
         The new value.
     path
         Default: the file in force.
     """
     parser = read_config(path)
-    if key in parser[SECTION]:
+    if key in parser[SECTION] or key == "remotes":
         parser[SECTION][key] = str(val)
         _write(parser, settings.config_location(_path(path)).value)
 
@@ -160,7 +160,7 @@ def cli_modify_config(
     show
         Only print.
     """
-    import click  # noqa: PLC0415 - only where something is printed
+    import click
 
     if not show:
         if str(key).endswith("dir"):

@@ -24,6 +24,8 @@ from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
 )
 from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError
 from bg_atlasapi.formats import packaged
+from bg_atlasapi.formats.checks import Check
+from bg_atlasapi.formats.registry import folder_of, open_atlas
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
@@ -31,6 +33,7 @@ from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.settings import expanded
+from bg_atlasapi.store import inventory
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
@@ -87,7 +90,7 @@ def _as_labels(annotation: Any) -> npt.NDArray[np.integer]:
 
 
 class Atlas(Keeper):
-    """An atlas in a folder.
+    """An atlas on this machine, of any BrainGlobe generation.
 
     Arrays it hands out are writable and private to the instance; volumes load as they are touched.
     Copies and pickles carry the folder's path, what was assigned, and volumes that were edited;
@@ -96,7 +99,8 @@ class Atlas(Keeper):
     Parameters
     ----------
     path
-        Folder with ``metadata.json``, ``structures.json``, TIFF volumes and ``meshes``.
+        Folder with ``metadata.json``, ``structures.json``, TIFF volumes and ``meshes``; or a
+        ``manifest.json`` of the V3 component store, or its folder.
 
     Raises
     ------
@@ -111,7 +115,7 @@ class Atlas(Keeper):
 
     def __init__(self, path: PathLike) -> None:
         super().__init__()
-        self.root_dir = expanded(path).absolute()
+        self.root_dir = folder_of(expanded(path).absolute())
         self.metadata: dict[str, Any] = _copied(self._model.metadata)
         if "additional_references" not in self.metadata:
             warnings.warn(_OUTDATED, stacklevel=2)
@@ -123,7 +127,7 @@ class Atlas(Keeper):
         Parameters
         ----------
         path
-            The atlas's folder.
+            The atlas's folder, or its ``manifest.json``.
         """
         atlas = cls.__new__(cls)
         Atlas.__init__(atlas, path)
@@ -135,7 +139,12 @@ class Atlas(Keeper):
 
     @kept
     def _model(self) -> AtlasModel:
-        return packaged.open_package(self.root_dir)
+        return open_atlas(self.root_dir, self._check)
+
+    @kept
+    def _check(self) -> Check:
+        """What is asked about each file before it is first read; see ``formats.checks``."""
+        return inventory.checker(self.root_dir)
 
     @property
     def _terminology(self) -> Terminology:
@@ -179,29 +188,31 @@ class Atlas(Keeper):
     @kept
     def space(self) -> AnatomicalSpace:
         """The space as a brainglobe-space ``AnatomicalSpace``."""
-        from brainglobe_space import AnatomicalSpace  # noqa: PLC0415 - imports scipy, 400 ms
+        from brainglobe_space import AnatomicalSpace
 
         return AnatomicalSpace(self.orientation, shape=self.shape, resolution=self.resolution)
 
     @kept
     def structures_list(self) -> list[dict[str, Any]]:
         """The structures as published, each with its ``mesh_filename``."""
-        meshes = self.root_dir / packaged.MESHES
+        meshes = self._model.meshes
         return [
-            _copied(entry) | {"mesh_filename": meshes / f"{entry['id']}.obj"}
+            _copied(entry) | {"mesh_filename": meshes.path(entry["id"])}
             for entry in self._model.structures
         ]
 
     @kept
     def structures(self) -> StructuresDict:
         """The structures by id, acronym or name."""
-        return StructuresDict(self.structures_list, terminology=self._terminology)
+        return StructuresDict(
+            self.structures_list, terminology=self._terminology, meshes=self._model.meshes
+        )
 
     @kept
     def additional_references(self) -> AdditionalRefDict:
         """Further reference images by name, each read when asked for."""
         names = self.metadata.get("additional_references") or []
-        return AdditionalRefDict(names, data_path=self.root_dir)
+        return AdditionalRefDict(names, data_path=self.root_dir, atlas=self._model)
 
     @kept
     def hierarchy(self) -> Tree:
@@ -211,7 +222,7 @@ class Atlas(Keeper):
     @kept
     def lookup_df(self) -> pd.DataFrame:
         """Acronym, id and name of each structure, a row each, in file order."""
-        import pandas as pd  # noqa: PLC0415 - 400 ms
+        import pandas as pd
 
         rows = self.structures_list
         return pd.DataFrame({key: [row[key] for row in rows] for key in ("acronym", "id", "name")})
@@ -280,8 +291,9 @@ class Atlas(Keeper):
         return self._model.labels
 
     def _annotation_differs(self) -> bool:
-        # Decoding a compressed file to compare takes longer than coding the array again.
-        return self._model.annotation.mapped() is None or self._edited("annotation")
+        if self._model.annotation.mapped() is None:  # decoding to compare takes longer
+            return not self._model.labels.holds(self._kept["annotation"])
+        return self._edited("annotation")
 
     def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
         """Return the hemisphere volume if it is stored or was handed out, None if computed."""
@@ -513,7 +525,7 @@ class Atlas(Keeper):
         self,
         structure: Any,
         hierarchy_level: int | None = None,
-        as_acronym: bool = False,  # noqa: FBT001, FBT002 - 3.x signature
+        as_acronym: bool = False,  # noqa: FBT001, FBT002 - 1.x signature
     ) -> list[int] | list[str]:
         """Return the structures at a depth on the paths from the root to a structure's leaves.
 
@@ -583,20 +595,33 @@ class AdditionalRefDict(UserDict[str, Any]):
         Names of the images.
     data_path
         Folder that holds ``<name>.tiff``.
+    atlas
+        Whose images they are, wherever they lie.
     """
 
     def __init__(
-        self, references_list: Iterable[str], data_path: PathLike, *args: Any, **kwargs: Any
+        self,
+        references_list: Iterable[str],
+        data_path: PathLike,
+        *args: Any,
+        atlas: AtlasModel | None = None,
+        **kwargs: Any,
     ) -> None:
         self.data_path = Path(data_path)
         self.references_list = references_list
+        self._sources = {} if atlas is None else atlas.references
+        self._names = {} if atlas is None else atlas.reference_names
         super().__init__(*args, **kwargs)
 
     def __getitem__(self, ref_name: str) -> Any:
+        ref_name = self._names.get(ref_name, ref_name)  # by the component's name
         if ref_name not in self.data:
             if ref_name not in self.references_list:
                 text = f"No reference named {ref_name} (available: {self.references_list})"
                 warnings.warn(text, stacklevel=2)
                 return None
-            self.data[ref_name] = read_tiff(self.data_path / f"{ref_name}.tiff")
+            if ref_name in self._sources:
+                self.data[ref_name] = self._sources[ref_name].read()
+            else:
+                self.data[ref_name] = read_tiff(self.data_path / f"{ref_name}.tiff")
         return self.data[ref_name]

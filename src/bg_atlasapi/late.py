@@ -18,7 +18,7 @@ else:
         """Stands for numpy; keeps what was looked up, so that the next look costs nothing."""
 
         def __getattr__(self, name: str) -> Any:
-            import numpy  # noqa: PLC0415, ICN001 - the purpose of this module
+            import numpy  # noqa: ICN001 - the purpose of this module
 
             value = getattr(numpy, name)
             self.__dict__[name] = value

@@ -1,17 +1,17 @@
-"""Which atlases are there?
+"""Which atlases are there, on this machine and at the remotes?
 
-In this version the answer is what is on this machine; ``show_atlases`` says so. Functions that ask
-a remote for its list raise ``RemoteError``.
+Listing works without a network: an index of today answers, else the remotes are asked, else the
+last index seen, else the facts that come with the package.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi import config, descriptors, utils
+from bg_atlasapi import config, settings
 from bg_atlasapi.store import cache
 
 if TYPE_CHECKING:
@@ -19,10 +19,25 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.store.description import Known
+    from bg_atlasapi.store.lifecycle import Library
+
+
+def _layers() -> tuple[Path, ...]:
+    return settings.resolve(config_dir=config._path(None)).layers.value
 
 
 def _newest() -> dict[str, cache.InstalledAtlas]:
-    return cache.newest(cache.installed(config.get_brainglobe_dir()))
+    return cache.newest(cache.installed(_layers()))
+
+
+def _library(
+    brainglobe_dir: PathLike | Sequence[PathLike] | None = None,
+    remotes: str | Sequence[str] | None = None,
+) -> Library:
+    from bg_atlasapi.store.lifecycle import Library
+
+    return Library(brainglobe_dir, config_dir=config._path(None), remotes=remotes)
 
 
 def get_downloaded_atlases() -> list[str]:
@@ -38,19 +53,25 @@ def get_local_atlas_version(atlas_name: str) -> str:
     UnknownAtlasError
         If it is not here.
     """
-    return cache.find(atlas_name, config.get_brainglobe_dir()).version_text
+    return cache.find(atlas_name, _layers()).version_text
 
 
 def get_all_atlases_lastversions() -> dict[str, str]:
-    """Return the newest version of every published atlas.
+    """Return the newest version of every published atlas, as the remotes list them now.
 
     Raises
     ------
     RemoteError
-        Always, in this version.
+        If no remote can be asked.
     """
-    parser = utils.conf_from_url(descriptors.remote_url_base.format("last_versions.conf"))
-    return dict(parser["atlases"])
+    remotes = _library().remotes
+    found: dict[str, str] = {}
+    for listed in remotes.indexes():
+        for name, versions in listed.versions.items():
+            found.setdefault(name, "{}.{}".format(*max(versions)))
+    if not found and remotes.failures:
+        raise next(iter(remotes.failures.values()))
+    return found
 
 
 def get_atlases_lastversions() -> dict[str, dict[str, Any]]:
@@ -59,7 +80,7 @@ def get_atlases_lastversions() -> dict[str, dict[str, Any]]:
     Raises
     ------
     RemoteError
-        Always, in this version.
+        If no remote can be asked.
     """
     published = get_all_atlases_lastversions()
     return {
@@ -75,73 +96,131 @@ def get_atlases_lastversions() -> dict[str, dict[str, Any]]:
     }
 
 
-def available_atlases(brainglobe_dir: PathLike | None = None) -> pd.DataFrame:
-    """Return the atlases on this machine as a table, a row for each version.
+def find_atlases(
+    *,
+    name: str | None = None,
+    species: str | None = None,
+    resolution: float | None = None,
+    installed: bool | None = None,
+    brainglobe_dir: PathLike | Sequence[PathLike] | None = None,
+    remotes: str | Sequence[str] | None = None,
+    fresh: bool = False,
+) -> list[Known]:
+    """Return known atlases that answer to all that is asked; see ``available_atlases``."""
+    from bg_atlasapi.store import description
+
+    def answers(known: Known) -> bool:
+        pattern = None if name is None else (name if "*" in name else f"*{name}*")
+        return (
+            (installed is None or installed == bool(known.installed))
+            and (pattern is None or fnmatch.fnmatch(known.name.lower(), pattern.lower()))
+            and (species is None or species.lower() in (known.species or "").lower())
+            and (resolution is None or _has_size(known, resolution))
+        )
+
+    library = _library(brainglobe_dir, remotes)
+    return [known for known in description.catalogue(library, fresh=fresh) if answers(known)]
+
+
+def _has_size(known: Known, resolution: float) -> bool:
+    return any(abs(size - resolution) < 1e-3 * resolution for size in known.resolution or ())
+
+
+def available_atlases(
+    brainglobe_dir: PathLike | Sequence[PathLike] | None = None,
+    *,
+    name: str | None = None,
+    species: str | None = None,
+    resolution: float | None = None,
+    installed: bool | None = None,
+    remotes: str | Sequence[str] | None = None,
+    fresh: bool = False,
+) -> pd.DataFrame:
+    """Return the atlases that are known, here and at the remotes, as a table.
 
     Parameters
     ----------
-    brainglobe_dir
-        Folder of installed atlases; default the one in force.
+    brainglobe_dir, remotes
+        As in ``BrainGlobeAtlas``.
+    name
+        Part of the name, or a pattern with ``*``.
+    species
+        Part of the Latin name.
+    resolution
+        Voxel size along any axis, µm.
+    installed
+        Only those that are, or are not, on this machine.
+    fresh
+        Ask the remotes even if an index of today is at hand.
 
     Returns
     -------
     pandas.DataFrame
-        ``name``, ``version``, ``species``, ``resolution`` (µm, a tuple), ``path``. Species and
-        resolution are missing where the atlas's metadata cannot be read.
+        A row an atlas: ``name``, ``species``, ``resolution`` (µm, a tuple), ``versions`` (newest
+        first), ``local`` (the version on this machine), ``latest`` (at the remotes), ``size_bytes``
+        (on this machine), ``path``, ``origin``, ``citation``. Missing where not known.
     """
-    import pandas as pd  # noqa: PLC0415 - 400 ms
+    import pandas as pd
 
-    folder = config.get_brainglobe_dir() if brainglobe_dir is None else Path(brainglobe_dir)
-    rows = [describe(atlas) for atlas in cache.installed(folder)]
-    return pd.DataFrame(rows, columns=["name", "version", "species", "resolution", "path"])
+    from bg_atlasapi.store import description
 
-
-def describe(atlas: cache.InstalledAtlas) -> dict[str, Any]:
-    """Return one row of ``available_atlases``."""
-    try:
-        metadata = json.loads((atlas.path / descriptors.METADATA_FILENAME).read_bytes())
-        species, resolution = metadata.get("species"), tuple(metadata["resolution"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        species = resolution = None  # a damaged atlas is still listed, so that it can be found
-    return {
-        "name": atlas.name,
-        "version": atlas.version_text,
-        "species": species,
-        "resolution": resolution,
-        "path": atlas.path,
-    }
+    found = find_atlases(
+        name=name,
+        species=species,
+        resolution=resolution,
+        installed=installed,
+        brainglobe_dir=brainglobe_dir,
+        remotes=remotes,
+        fresh=fresh,
+    )
+    columns = ["name", "species", "resolution", "versions", "local", "latest", "size_bytes"]
+    columns += ["path", "origin", "citation"]
+    return pd.DataFrame([description.to_row(known) for known in found], columns=columns)
 
 
 def show_atlases(show_local_path: bool = False) -> None:  # noqa: FBT001, FBT002 - 1.x signature
-    """Print the atlases on this machine.
+    """Print the atlases that are known: those on this machine, then the others.
 
     Parameters
     ----------
     show_local_path
-        Also print where each one lies.
+        Also print where each one on this machine lies.
     """
-    from rich.console import Console  # noqa: PLC0415 - only where something is displayed
-    from rich.panel import Panel  # noqa: PLC0415
+    print_atlases(find_atlases(), show_local_path=show_local_path)
+
+
+def print_atlases(atlases: Iterable[Known], *, show_local_path: bool = False) -> None:
+    """Print a table of atlases, those on this machine first."""
+    from rich.console import Console
+    from rich.panel import Panel
 
     console = Console()
-    here = _newest()
-    console.print(Panel.fit(_table(here.values()), title="Brainglobe Atlases"))
-    if show_local_path:  # below: a path does not fit a column
-        for atlas in here.values():
-            line = f"{atlas.name}: {atlas.path}"
+    ordered = sorted(atlases, key=lambda known: (not known.installed, known.name))
+    console.print(Panel.fit(_table(ordered), title="Brainglobe Atlases"))
+    for known in ordered if show_local_path else ():  # below: a path does not fit a column
+        if known.local:
+            line = f"{known.name}: {known.local.path}"
             console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _table(atlases: Iterable[cache.InstalledAtlas]) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415
+def _table(atlases: Iterable[Known]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=True, header_style="bold green", box=None)
     table.add_column("Name", no_wrap=True)
-    table.add_column("Downloaded", justify="center")
-    table.add_column("Local version", justify="center")
-    table.add_column("Latest version", justify="center")
-    for atlas in atlases:
-        name = Text(atlas.name, style="bold")  # a name is text, whatever brackets it holds
-        table.add_row(name, Text("✔", style="green"), atlas.version_text, "not checked")
+    for title in ("Downloaded", "Updated", "Local version", "Latest version"):
+        table.add_column(title, justify="center")
+    tick = Text("✔", style="green")
+    for known in atlases:
+        local = known.local
+        latest = "{}.{}".format(*known.latest) if known.latest else "unknown"
+        current = local is not None and known.latest is not None and local.version >= known.latest
+        table.add_row(
+            Text(known.name, style="bold"),  # a name is text, whatever brackets it holds
+            tick if local else "",
+            tick if current else Text("x" if local and known.latest else "", style="red"),
+            local.version_text if local else "",
+            latest,
+        )
     return table

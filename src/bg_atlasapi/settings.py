@@ -9,18 +9,28 @@ never makes a folder. The configuration file is the one that 1.x wrote: INI, sec
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bg_atlasapi.errors import InvalidInputError
 
 CONFIG_FILENAME = "bg_config.conf"
 SECTION = "default_dirs"
 PathLike = str | os.PathLike[str]
+# The published V3 component store, then the repository of packaged archives; source of the
+# addresses: ``descriptors`` of brainglobe-atlasapi 3.0.2 and of bg-atlasapi 1.0.3.
+DEFAULT_REMOTES = (
+    "s3://brainglobe/atlas",
+    "https://gin.g-node.org/brainglobe/atlases/raw/master",
+)
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Generic[_T]):
     """A value and where it came from.
 
     Parameters
@@ -31,7 +41,7 @@ class Setting:
         ``"argument"``, ``"environment NAME"``, ``"file PATH"`` or ``"default"``.
     """
 
-    value: Path
+    value: _T
     origin: str
 
 
@@ -41,17 +51,23 @@ class Settings:
 
     Parameters
     ----------
-    brainglobe_dir
-        Folder that holds installed atlases.
+    layers
+        Folders that hold installed atlases. All are read, in this order; new atlases go to the
+        first that can be written to.
     interm_download_dir
         Folder for downloads that are under way.
     config_path
         The configuration file that was, or would be, read.
     """
 
-    brainglobe_dir: Setting
-    interm_download_dir: Setting
-    config_path: Setting
+    layers: Setting[tuple[Path, ...]]
+    interm_download_dir: Setting[Path]
+    config_path: Setting[Path]
+
+    @property
+    def brainglobe_dir(self) -> Setting[Path]:
+        """The first layer, the user's own."""
+        return Setting(self.layers.value[0], self.layers.origin)
 
 
 def expanded(path: PathLike) -> Path:
@@ -89,7 +105,7 @@ def default_brainglobe_dir() -> Path:
     return home() / ".brainglobe"
 
 
-def config_location(config_dir: PathLike | None = None) -> Setting:
+def config_location(config_dir: PathLike | None = None) -> Setting[Path]:
     """Return the path of the configuration file.
 
     Parameters
@@ -123,7 +139,7 @@ def read_config_file(path: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         message = f"The configuration file {path} cannot be read: {error}"
         raise InvalidInputError(message) from error
-    import configparser  # noqa: PLC0415 - 2 ms
+    import configparser
 
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -135,7 +151,7 @@ def read_config_file(path: Path) -> dict[str, str]:
 
 
 def resolve(
-    brainglobe_dir: PathLike | None = None,
+    brainglobe_dir: PathLike | Sequence[PathLike] | None = None,
     interm_download_dir: PathLike | None = None,
     config_dir: PathLike | None = None,
 ) -> Settings:
@@ -143,23 +159,109 @@ def resolve(
 
     Parameters
     ----------
-    brainglobe_dir, interm_download_dir, config_dir
+    brainglobe_dir
+        A folder, or several as a sequence. In the environment and the configuration file, several
+        are separated as in ``PATH`` (":", on Windows ";").
+    interm_download_dir, config_dir
         What the caller said; ``None`` leaves it to the environment, file and defaults.
     """
     location = config_location(config_dir)
     entries = read_config_file(location.value)
 
-    def pick(key: str, argument: PathLike | None, variable: str | None) -> Setting | None:
-        if argument is not None:
-            return Setting(expanded(argument), "argument")
+    def pick(key: str, variable: str | None) -> Setting[str] | None:
         if variable and os.environ.get(variable):
-            return Setting(expanded(os.environ[variable]), f"environment {variable}")
+            return Setting(os.environ[variable], f"environment {variable}")
         if entries.get(key):
-            return Setting(expanded(entries[key]), f"file {location.value}")
+            return Setting(entries[key], f"file {location.value}")
         return None
 
     # The defaults are looked up last: an account without a home folder needs none of them.
-    atlases = pick("brainglobe_dir", brainglobe_dir, "BRAINGLOBE_DIR")
-    atlases = atlases or Setting(default_brainglobe_dir(), "default")
-    downloads = pick("interm_download_dir", interm_download_dir, None) or atlases
-    return Settings(atlases, downloads, location)
+    if brainglobe_dir is not None:
+        layers = Setting(_layers(brainglobe_dir), "argument")
+    elif said := pick("brainglobe_dir", "BRAINGLOBE_DIR"):
+        layers = Setting(split_layers(said.value), said.origin)
+    else:
+        layers = Setting((default_brainglobe_dir(),), "default")
+    downloads = Setting(layers.value[0], layers.origin)
+    if interm_download_dir is not None:
+        downloads = Setting(expanded(interm_download_dir), "argument")
+    elif said := pick("interm_download_dir", None):
+        downloads = Setting(expanded(said.value), said.origin)
+    return Settings(layers, downloads, location)
+
+
+def _layers(said: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+    one = isinstance(said, str | os.PathLike) or not isinstance(said, Sequence)
+    folders: Iterable[PathLike] = [said] if one else said  # type: ignore[assignment,list-item]
+    found = tuple(expanded(folder) for folder in folders)
+    if not found:
+        message = "brainglobe_dir names no folder."
+        raise InvalidInputError(message)
+    return found
+
+
+def split_layers(text: str) -> tuple[Path, ...]:
+    """Read a list of folders spelt as in ``PATH``."""
+    parts = [part for part in text.split(os.pathsep) if part.strip()]
+    return _layers(parts or [text])
+
+
+def remotes(
+    said: str | Sequence[str] | None = None, config_dir: PathLike | None = None
+) -> Setting[tuple[str, ...]]:
+    """Return the places to install from, first choice first.
+
+    Parameters
+    ----------
+    said
+        One address, or several. Default: ``BRAINGLOBE_REMOTES`` (comma-separated), ``remotes`` in
+        the configuration file, the published ones.
+    config_dir
+        As in ``resolve``.
+    """
+    if said is not None:
+        return Setting(_addresses([said] if isinstance(said, str) else said), "argument")
+    if from_environment := os.environ.get("BRAINGLOBE_REMOTES"):
+        return Setting(_addresses([from_environment]), "environment BRAINGLOBE_REMOTES")
+    location = config_location(config_dir).value
+    if from_file := read_config_file(location).get("remotes"):
+        return Setting(_addresses([from_file]), f"file {location}")
+    return Setting(DEFAULT_REMOTES, "default")
+
+
+def _addresses(said: Sequence[object]) -> tuple[str, ...]:
+    parts = [part.strip() for text in said for part in os.fspath(text).split(",")]  # type: ignore[call-overload]
+    return tuple(part for part in parts if part)
+
+
+def offline() -> bool:
+    """Say whether the network is switched off: ``BRAINGLOBE_OFFLINE=1``."""
+    return _flag("BRAINGLOBE_OFFLINE", default=False)
+
+
+def locks() -> bool:
+    """Say whether processes may wait for each other: not with ``BRAINGLOBE_LOCKS=0``."""
+    return _flag("BRAINGLOBE_LOCKS", default=True)
+
+
+def _flag(variable: str, *, default: bool) -> bool:
+    said = os.environ.get(variable)
+    if said is None:
+        return default
+    if said.strip().lower() not in _TRUE | _FALSE:
+        message = f"{variable} must be 1 or 0, got {said!r}."
+        raise InvalidInputError(message)
+    return said.strip().lower() in _TRUE
+
+
+def timeout_s() -> float:
+    """Return how long to wait for a connection or for the next bytes: ``BRAINGLOBE_TIMEOUT``, s."""
+    said = os.environ.get("BRAINGLOBE_TIMEOUT") or "15"
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        message = f"BRAINGLOBE_TIMEOUT must be a number of seconds, got {said!r}."
+        raise InvalidInputError(message)
+    return seconds

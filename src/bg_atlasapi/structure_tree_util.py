@@ -49,7 +49,7 @@ def get_structures_tree(structures_list: Sequence[Mapping[str, Any]]) -> Tree:
 
 def tree_of(terminology: Terminology) -> Tree:
     """Return the hierarchy of a terminology as a tree."""
-    from treelib import Tree  # noqa: PLC0415 - only where a tree is asked for
+    from treelib import Tree
 
     tree = Tree()
     ids = terminology.ids.tolist()

@@ -1,16 +1,17 @@
-"""The helpers of 1.x: atlas names, JSON, TIFF, the metadata panel, and the doors to the network.
+"""The helpers of 1.x: atlas names, JSON, TIFF, the metadata panel, single files from the network.
 
-Downloading is not part of this version: the network helpers keep their names and signatures and
-raise ``RemoteError`` without opening a socket.
+Installing atlases is ``update_atlases``; these are for callers who used the helpers themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from bg_atlasapi.errors import InvalidInputError, RemoteError
+from bg_atlasapi import settings
+from bg_atlasapi.errors import InvalidInputError, RefusedError, RemoteError
 from bg_atlasapi.formats.packaged import read_json_file
 from bg_atlasapi.formats.tiff import TiffVolume
 
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from rich.panel import Panel
 
     from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.store.transport.sources import Source
 
 _ORANGE, _DIM_ORANGE, _GREY, _MOCCASIN = "#f59e42", "#b56510", "#A9A9A9", "#FFE4B5"
 
 
 def _rich_atlas_metadata(atlas_name: str, metadata: dict[str, Any]) -> Panel:
     """Return the panel that describes an atlas in a terminal."""
-    from rich.panel import Panel  # noqa: PLC0415 - only where something is displayed
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
 
     title = Text(atlas_name.replace("_", " ").capitalize())
     table = Table(box=None, show_lines=False, title=title, title_style=f"bold {_ORANGE}")
@@ -104,32 +106,22 @@ def atlas_name_from_repr(
     return f"{name}_{resolution}um_v{major_vers}.{minor_vers}"
 
 
-def no_remotes(what: str) -> NoReturn:
-    """Raise the error of everything that would need the network.
-
-    Raises
-    ------
-    RemoteError
-        Always.
-    """
-    message = (
-        f"Cannot {what}: this version of bg_atlasapi does not download. Put the unpacked atlas "
-        "folder (<name>_v<major>.<minor>) into your brainglobe folder; see 'brainglobe config'."
-    )
-    raise RemoteError(message)
+_PING_OF_1X = "http://www.google.com/"
 
 
 def check_internet_connection(
-    url: str = "http://www.google.com/",
-    timeout: float = 5,  # noqa: ARG001 - 1.x signature
+    url: str = _PING_OF_1X,
+    timeout: float = 5,
     raise_error: bool = True,  # noqa: FBT001, FBT002 - 1.x signature
 ) -> bool:
-    """Say whether a remote can be used; in this version none can.
+    """Say whether a host answers; by default, whether any remote does.
 
     Parameters
     ----------
-    url, timeout
-        Kept for 1.x callers; nothing is contacted.
+    url
+        The host. 1.x asked a search engine; that address now stands for the remotes in force.
+    timeout
+        Seconds.
     raise_error
         Raise instead of returning False.
 
@@ -138,24 +130,79 @@ def check_internet_connection(
     RemoteError
         Unless ``raise_error`` is false.
     """
-    if raise_error:
-        no_remotes(f"reach {url}")
-    return False
+    from bg_atlasapi.store.transport import http
+
+    error: RemoteError | None = None
+    for address in _web_remotes() if url == _PING_OF_1X else [url]:
+        try:
+            http.SHARED.get(address, method="HEAD", timeout_s=timeout).close()
+        except RefusedError:  # an answer is an answer
+            return True
+        except RemoteError as reason:
+            error = reason
+        else:
+            return True
+    if raise_error and error is not None:
+        raise error
+    return error is None
+
+
+def _web_remotes() -> list[str]:
+    from bg_atlasapi.store.transport.addresses import source_of
+    from bg_atlasapi.store.transport.web import WebSource
+
+    sources = [source_of(address) for address in settings.remotes().value]
+    return [source.base for source in sources if isinstance(source, WebSource)]
+
+
+def _source_and_key(url: str) -> tuple[Source, str]:
+    from bg_atlasapi.store.transport.addresses import source_of
+
+    base, _, key = url.rpartition("/")
+    return source_of(base), unquote(key)
 
 
 def retrieve_over_http(
     url: str,
-    output_file_path: PathLike,  # noqa: ARG001 - 1.x signature
-    fn_update: Callable[[int, int], None] | None = None,  # noqa: ARG001 - 1.x signature
+    output_file_path: PathLike,
+    fn_update: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Download a file.
+    """Download a file, whole or not at all.
+
+    Parameters
+    ----------
+    url
+        Address of the file.
+    output_file_path
+        Where to.
+    fn_update
+        Called with completed and total bytes.
 
     Raises
     ------
     RemoteError
-        Always, in this version.
+        If it cannot be had. What was downloaded stays beside the target for the next try.
     """
-    no_remotes(f"download {url}")
+    from bg_atlasapi import progress_bar
+    from bg_atlasapi.store import disk
+    from bg_atlasapi.store.transfer import incoming, progress
+    from bg_atlasapi.store.transport import sources
+
+    source, key = _source_and_key(url)
+    target = Path(output_file_path)
+    parts, beside = (target.with_name(f".{target.name}.{kind}") for kind in ("pieces", "part"))
+    with (
+        progress_bar.shown(fn_update) as report,
+        disk.explained(target.parent, f"download {url}"),
+        incoming.incoming(source, sources.Listed(key), parts) as file,
+    ):
+        with beside.open("wb") as out:
+            while block := file.read(sources.BLOCK):
+                out.write(block)
+                report(progress.DOWNLOAD, file.done, file.total)
+        file.finish()
+        beside.replace(target)
+        file.discard()
 
 
 def get_download_size(url: str) -> int:
@@ -164,9 +211,14 @@ def get_download_size(url: str) -> int:
     Raises
     ------
     RemoteError
-        Always, in this version.
+        If it does not say.
     """
-    no_remotes(f"ask for the size of {url}")
+    source, key = _source_and_key(url)
+    size = source.size(key)
+    if size is None:
+        message = f"The host of {url} does not say how large the file is."
+        raise RefusedError(message)
+    return size
 
 
 def conf_from_url(url: str) -> ConfigParser:
@@ -175,9 +227,18 @@ def conf_from_url(url: str) -> ConfigParser:
     Raises
     ------
     RemoteError
-        Always, in this version.
+        If it cannot be had, or is not INI.
     """
-    no_remotes(f"read {url}")
+    import configparser
+
+    source, key = _source_and_key(url)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(source.read(key).decode("utf-8-sig"))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        message = f"{url} is not INI: {str(error).splitlines()[0]}"
+        raise RefusedError(message) from error
+    return parser
 
 
 def read_json(path: PathLike) -> Any:

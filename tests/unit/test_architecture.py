@@ -22,7 +22,7 @@ LAYERS = (
     {"query"},
     {
         *("bg_atlas", "core", "list_atlases", "structure_class", "structure_tree_util"),
-        *("update_atlases", "descriptors", "utils", "config"),
+        *("update_atlases", "descriptors", "utils", "config", "progress_bar"),
     },
     {"cli", "testing", "__init__"},
 )

@@ -1,8 +1,8 @@
-"""Verbs about atlases as a whole: list, info, install, update."""
+"""Verbs about which atlases there are: list, info."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,31 +15,46 @@ from bg_atlasapi.cli.options import (
 )
 from bg_atlasapi.cli.outcome import Verb
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
-
 
 @click.command("list", cls=Verb)
-@click.option("-s", "--show", is_flag=True, help="Also print where each atlas lies.")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("-s", "--show", is_flag=True, help="Also print where each installed atlas lies.")
+@click.option("--installed", is_flag=True, help="Only atlases on this machine.")
+@click.option("--species", metavar="TEXT", help="Part of the Latin name.")
+@click.option("--resolution", type=float, metavar="UM", help="Voxel size along any axis, µm.")
+@click.option("--fresh", is_flag=True, help="Ask the remotes even if that was done today.")
 @json_option
-def list_atlases(*, show: bool, as_json: bool) -> None:
-    """List the atlases that are installed.
+def list_atlases(
+    *,
+    name: str | None,
+    show: bool,
+    installed: bool,
+    species: str | None,
+    resolution: float | None,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """List atlases: those on this machine, and those that can be installed.
 
-    The table shows the newest version of each; --json gives every version.
+    NAME is part of a name, or a pattern with *. Works without a network, from the last list seen.
     """
-    from bg_atlasapi import config, list_atlases  # noqa: PLC0415 - numpy, only once it is used
-    from bg_atlasapi.store import cache  # noqa: PLC0415 - as above
+    from bg_atlasapi import list_atlases as listing
+    from bg_atlasapi.store import description
 
+    found = listing.find_atlases(
+        name=name,
+        species=species,
+        resolution=resolution,
+        installed=True if installed else None,
+        fresh=fresh,
+    )
     if as_json:
-        here = cache.installed(config.get_brainglobe_dir())
-        print_json([list_atlases.describe(atlas) for atlas in here])
+        print_json([description.to_row(known) for known in found])
         return
-    from bg_atlasapi.cli import tables  # noqa: PLC0415 - rich
+    from bg_atlasapi.cli import tables
 
     with tables.unwrapped():
-        list_atlases.show_atlases(show_local_path=show)
+        listing.print_atlases(found, show_local_path=show)
 
 
 @click.command(cls=Verb)
@@ -47,43 +62,34 @@ def list_atlases(*, show: bool, as_json: bool) -> None:
 @version_option
 @json_option
 def info(*, atlas_name: str, version: str | None, as_json: bool) -> None:
-    """Describe an installed atlas: metadata, geometry, folder, size on disk, findings."""
-    atlas = open_atlas(atlas_name, version)
-    facts = _facts(atlas)
+    """Describe an atlas, installed or not, without downloading it.
+
+    Metadata, voxel size, licence and citation; what of it is on this machine and where it came
+    from; of one that is not, how much would be downloaded.
+    """
+    from bg_atlasapi import update_atlases
+
+    facts = update_atlases.atlas_info(atlas_name, version=version)
+    if facts["path"]:
+        facts |= _opened(facts)
     if as_json:
         print_json(facts)
         return
-    from bg_atlasapi.cli import tables  # noqa: PLC0415 - rich
+    from bg_atlasapi.cli import tables
 
-    rows = [
-        ("folder", facts["path"]),
-        ("installed versions", ", ".join(facts["installed_versions"]) or facts["version"]),
-        ("shape (voxels)", " × ".join(str(count) for count in facts["shape"])),
-        ("voxel size (µm)", " × ".join(f"{size:g}" for size in facts["resolution_um"])),
-        ("extent (mm)", " × ".join(f"{size / 1000:g}" for size in facts["extent_um"])),
-        ("structures", facts["structures"]),
-        ("size on disk (bytes)", f"{facts['size_bytes']:,}"),
-        *(("finding", f"{f['message']} [{f['code']}]") for f in facts["findings"]),
-    ]
-    tables.show(atlas, tables.pairs(rows))
+    tables.show(tables.pairs(_lines(facts)))
 
 
-def _facts(atlas: BrainGlobeAtlas) -> dict[str, Any]:
-    from bg_atlasapi.store import cache  # noqa: PLC0415 - as open_atlas
-
-    here = cache.installed(atlas.brainglobe_dir)
+def _opened(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what opening an installed atlas tells."""
+    atlas = open_atlas(facts["name"], facts["version"])
     findings = atlas.structures.terminology.findings
     return {
-        "name": atlas.atlas_name,
-        "version": str(atlas.metadata.get("version", "")),
-        "installed_versions": [a.version_text for a in here if a.name == atlas.atlas_name],
-        "path": atlas.root_dir,
         "shape": atlas.shape,
         "resolution_um": atlas.resolution,
         "extent_um": atlas.shape_um,
         "orientation": atlas.orientation,
         "structures": len(atlas.structures.terminology),
-        "size_bytes": sum(f.stat().st_size for f in atlas.root_dir.rglob("*") if f.is_file()),
         "findings": [
             {"code": f.code, "severity": f.severity, "message": f.message} for f in findings
         ],
@@ -91,33 +97,39 @@ def _facts(atlas: BrainGlobeAtlas) -> dict[str, Any]:
     }
 
 
-def _name_or_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Take the name of an atlas as an argument, or as the option that 1.x had."""
-    option = click.option("-a", "--atlas_name", "name_option", metavar="ATLAS", help="As in 1.x.")
-    return click.argument("atlas_name", metavar="[ATLAS]", required=False)(option(function))
+def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
+    metadata = facts["metadata"]
+    lines: list[tuple[str, object]] = [("name", facts["name"]), ("version", facts["version"])]
+    if facts["path"]:
+        lines += [
+            ("installed versions", ", ".join(facts["installed_versions"])),
+            ("folder", facts["path"]),
+            ("installed from", facts["origin"]),
+            ("installed on", facts["installed"]),
+            ("parts", ", ".join(facts["parts"])),
+            ("size on disk (bytes)", f"{facts['size_bytes']:,}"),
+        ]
+    else:
+        size = facts.get("download_bytes")
+        lines += [
+            ("installed", "no"),
+            ("origin", facts["origin"]),
+            ("to download (bytes)", f"{size:,}" if size is not None else None),
+        ]
+    lines += [
+        ("species", facts["species"]),
+        ("orientation", facts.get("orientation") or metadata.get("orientation")),
+        ("shape (voxels)", _times(facts.get("shape") or metadata.get("shape"))),
+        ("voxel size (µm)", _times(facts["resolution_um"])),
+        ("extent (mm)", _times([one / 1000 for one in facts.get("extent_um") or []])),
+        ("structures", facts.get("structures")),
+        ("licence", metadata.get("license") or metadata.get("licence")),
+        ("citation", facts["citation"]),
+        ("link", facts["atlas_link"]),
+    ]
+    lines += [("finding", f"{f['message']} [{f['code']}]") for f in facts.get("findings", ())]
+    return [(label, value) for label, value in lines if value not in {None, ""}]
 
 
-def _one_name(argument: str | None, option: str | None) -> str:
-    name = argument or option
-    if name is None or (argument and option and argument != option):
-        raise click.UsageError("Name one atlas, for example allen_mouse_25um.")
-    return name
-
-
-@click.command(cls=Verb)
-@_name_or_option
-def install(*, atlas_name: str | None, name_option: str | None) -> None:
-    """Install an atlas; one that is installed already is left alone."""
-    from bg_atlasapi import update_atlases  # noqa: PLC0415 - numpy, only once it is used
-
-    update_atlases.install_atlas(_one_name(atlas_name, name_option))
-
-
-@click.command(cls=Verb)
-@_name_or_option
-@click.option("-f", "--force", is_flag=True, help="Install again even if it is the newest.")
-def update(*, atlas_name: str | None, name_option: str | None, force: bool) -> None:
-    """Update an installed atlas to the newest version."""
-    from bg_atlasapi import update_atlases  # noqa: PLC0415 - as above
-
-    update_atlases.update_atlas(_one_name(atlas_name, name_option), force)
+def _times(numbers: Any) -> str | None:
+    return " × ".join(f"{one:g}" for one in numbers) if numbers else None

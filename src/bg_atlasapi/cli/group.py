@@ -31,15 +31,22 @@ class Entry:
     summary: str
 
 
-_ASK, _ATLASES, _SETTINGS = "Ask an atlas", "Atlases on this machine", "Settings"
+_ASK, _ATLASES = "Ask an atlas", "Atlases on this machine"
+_CARRY, _SETTINGS = "Without a network", "Settings"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
-    "info": Entry(_ASK, "atlases:info", "Describe an installed atlas."),
-    "list": Entry(_ATLASES, "atlases:list_atlases", "List the atlases that are installed."),
-    "install": Entry(_ATLASES, "atlases:install", "Install an atlas."),
-    "update": Entry(_ATLASES, "atlases:update", "Update an installed atlas."),
-    "config": Entry(_SETTINGS, "configuration:config", "Show or change where atlases are kept."),
+    "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
+    "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),
+    "install": Entry(_ATLASES, "installing:install", "Install an atlas."),
+    "update": Entry(_ATLASES, "installing:update", "Update an installed atlas."),
+    "remove": Entry(_ATLASES, "installing:remove", "Remove an installed atlas."),
+    "prune": Entry(_ATLASES, "installing:prune", "Remove old versions and leftovers."),
+    "verify": Entry(_ATLASES, "keeping:verify", "Check, and repair, an installed atlas."),
+    "bundle": Entry(_CARRY, "keeping:bundle", "Write an installed atlas as one file."),
+    "add": Entry(_CARRY, "installing:add", "Install from a file, folder or address."),
+    "inventory": Entry(_CARRY, "keeping:inventory", "Prepare a folder to be served."),
+    "config": Entry(_SETTINGS, "configuration:config", "Show or change the settings."),
 }
 # In 1.x the verb was an argument like any other, so options could stand before it.
 _OPTIONS_BEFORE_VERB = {
@@ -49,7 +56,8 @@ _OPTIONS_BEFORE_VERB = {
 
 _EPILOG = """\b
 Examples:
-  brainglobe list
+  brainglobe list --species rattus
+  brainglobe install allen_mouse_25um
   brainglobe lookup phantom_mouse_100um cells.csv
   brainglobe lookup phantom_mouse_100um cells.csv --at 5 -o regions.csv
   brainglobe find phantom_mouse_100um "visual area"
@@ -61,6 +69,11 @@ Exit codes:
   2  usage or invalid input      4  invalid or incomplete atlas
   3  unknown atlas or structure  5  a remote could not be used
   1  anything else; BRAINGLOBE_DEBUG=1 shows the traceback
+  6  disk full, or a folder that cannot be written to
+
+\b
+Complete verbs and names in the shell (bash; zsh and fish alike):
+  eval "$(_BRAINGLOBE_COMPLETE=bash_source brainglobe)"
 """
 
 
@@ -84,7 +97,7 @@ class VerbGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb, or say which one may have been meant."""
         if args[0] not in VERBS and not args[0].startswith("-"):
-            from difflib import get_close_matches  # noqa: PLC0415 - only for a slip
+            from difflib import get_close_matches
 
             close = get_close_matches(args[0], VERBS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else f" Verbs: {', '.join(VERBS)}."
@@ -109,7 +122,7 @@ class VerbGroup(click.Group):
 def _print_version(ctx: click.Context, _option: click.Parameter, asked: Any) -> None:
     if not asked or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         number = version("bg-atlasapi")

@@ -11,7 +11,28 @@ import click
 if TYPE_CHECKING:
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
 
-atlas_argument = click.argument("atlas_name", metavar="ATLAS")
+
+def complete_names(
+    ctx: click.Context,  # noqa: ARG001 - the signature click has
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[str]:
+    """Return the atlas names that begin so: those here, those last listed. Uses no network."""
+    from bg_atlasapi import settings
+    from bg_atlasapi.store import cache, index
+
+    try:
+        layers = settings.resolve().layers.value
+        names = {atlas.name for atlas in cache.installed(layers)} | set(index.published())
+        for address in settings.remotes().value:
+            seen = index.recall(layers, address)
+            names |= set(seen.versions) if seen else set()
+    except Exception:  # noqa: BLE001 - a shell that completes has no place for errors
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+atlas_argument = click.argument("atlas_name", metavar="ATLAS", shell_complete=complete_names)
 version_option = click.option(
     "--version",
     "version",
@@ -25,7 +46,7 @@ json_option = click.option(
 
 def open_atlas(name: str, version: str | None) -> BrainGlobeAtlas:
     """Open an installed atlas, without asking whether there is a newer one."""
-    from bg_atlasapi.bg_atlas import BrainGlobeAtlas  # noqa: PLC0415 - numpy, only once it is used
+    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
 
     return BrainGlobeAtlas(name, check_latest=False, version=version)
 

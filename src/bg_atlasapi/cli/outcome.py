@@ -20,11 +20,13 @@ from bg_atlasapi.errors import (
     InvalidAtlasError,
     InvalidInputError,
     RemoteError,
+    StorageError,
     UnknownAtlasError,
     UnknownStructureError,
 )
 
-INVALID_INPUT, UNKNOWN, INVALID_ATLAS, REMOTE, OTHER, INTERRUPTED = 2, 3, 4, 5, 1, 130
+INVALID_INPUT, UNKNOWN, INVALID_ATLAS, REMOTE, STORAGE = 2, 3, 4, 5, 6
+OTHER, INTERRUPTED = 1, 130
 _CODES: tuple[tuple[type[AtlasError], int], ...] = (
     (InvalidInputError, INVALID_INPUT),
     (UnknownAtlasError, UNKNOWN),
@@ -32,6 +34,7 @@ _CODES: tuple[tuple[type[AtlasError], int], ...] = (
     (InvalidAtlasError, INVALID_ATLAS),
     (IncompleteAtlasError, INVALID_ATLAS),
     (RemoteError, REMOTE),
+    (StorageError, STORAGE),
 )
 
 

@@ -96,7 +96,7 @@ def lookup(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
 ) -> None:
     """Answer points; ``_HELP`` explains it to users."""
-    from bg_atlasapi.formats import points_files, table_files  # noqa: PLC0415 - pandas, 400 ms
+    from bg_atlasapi.formats import points_files, table_files
 
     if output is not None:
         table_files.check_output(output)
@@ -171,7 +171,7 @@ def regions_hit(answers: pd.DataFrame) -> pd.DataFrame:
         ``id``, ``acronym``, ``name``, ``count``, ``left``, ``right``; most points first; then
         points elsewhere (see ``at``), and points outside every region last.
     """
-    from bg_atlasapi.model.terminology import OUTSIDE_LABEL  # noqa: PLC0415 - numpy, as above
+    from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 
     sides = answers.assign(
         count=1, left=answers["hemisphere"] == "left", right=answers["hemisphere"] == "right"
@@ -187,7 +187,7 @@ def _show(
     table: PointsTable, answers: pd.DataFrame, regions: pd.DataFrame, output: Path | None
 ) -> None:
     """Print for people: the first rows or where they were written, then the regions hit."""
-    from bg_atlasapi.cli import tables  # noqa: PLC0415 - rich
+    from bg_atlasapi.cli import tables
 
     count = len(answers)
     if output is not None:

@@ -41,7 +41,7 @@ def find(*, atlas_name: str, text: str, regex: bool, version: str | None, as_jso
     if as_json:
         print_json(rows)
         return
-    from bg_atlasapi.cli import tables  # noqa: PLC0415 - rich
+    from bg_atlasapi.cli import tables
 
     lines = [[*row.values()] for row in rows]
     tables.show(tables.table("", [*rows[0]], lines, numbers=("id", "depth")))

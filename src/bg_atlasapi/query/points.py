@@ -303,7 +303,7 @@ def lookup(
         ``id``; ``acronym``, ``name`` (categorical, in the order of the hierarchy); ``hemisphere``
         ("left", "right", missing beyond the volume); ``inside`` (within the volume).
     """
-    import pandas as pd  # noqa: PLC0415 - 400 ms that an import of the package need not pay
+    import pandas as pd
 
     found = located = locate(labels, space, points, unit, hemispheres)
     if at is not None:
@@ -366,7 +366,7 @@ def _categorical(
     rows: npt.NDArray[np.int32], used: npt.NDArray[np.intp], texts: Sequence[str]
 ) -> pd.Categorical:
     """Return texts by row as a categorical that holds just the texts in use, in their order."""
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     ranks: dict[str, int] = {}
     table = np.zeros(len(texts), np.int16 if len(used) < np.iinfo(np.int16).max else np.int32)

@@ -1,22 +1,26 @@
 """Find installed atlases.
 
-They are folders ``<name>_v<major>.<minor>`` in the atlas folder, and the one embedded here. This
-module only looks: it never makes a folder, never reads an atlas, never uses the network.
+They are folders ``<name>_v<major>.<minor>`` (packages) and manifests below
+``brainglobe-atlasapi/atlases`` (components) in the layers, and the one embedded here. This module
+only looks: it never makes a folder, never reads an atlas, never uses the network.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bg_atlasapi.errors import InvalidInputError, UnknownAtlasError
+from bg_atlasapi.errors import InvalidInputError, StorageError, UnknownAtlasError
+from bg_atlasapi.store import disk, inventory
 
+MANIFEST = "manifest.json"
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 _FOLDER = re.compile(r"(?P<name>[^.].*)_v(?P<major>0|[1-9]\d{0,8})\.(?P<minor>0|[1-9]\d{0,8})")
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
+_VERSION_FOLDER = re.compile(r"(0|[1-9]\d{0,8})(?:_(0|[1-9]\d{0,8}))?")
 _RESOLUTION = re.compile(r"_(?P<size>\d+(?:\.\d+)?)(?P<unit>nm|um|mm)")
 _PER_UM = {"nm": 1000.0, "um": 1.0, "mm": 0.001}  # divided by: 9 * 0.001 is not 0.009
 
@@ -32,12 +36,23 @@ class InstalledAtlas:
     version
         Major and minor.
     path
-        Its folder.
+        Its folder; of a component atlas, the folder of its manifest.
     """
 
     name: str
     version: tuple[int, int]
     path: Path
+
+    @property
+    def layout(self) -> str:
+        """``"packages"`` or ``"components"``."""
+        in_store = self.path.parent.parent.name == "atlases"
+        return inventory.COMPONENTS if in_store else inventory.PACKAGES
+
+    @property
+    def layer(self) -> Path:
+        """The folder of atlases it lies in."""
+        return self.path.parents[3 if self.layout == inventory.COMPONENTS else 0]
 
     @property
     def version_text(self) -> str:
@@ -60,6 +75,20 @@ def parse_version(text: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2]))
 
 
+def parse_version_folder(name: str) -> tuple[int, int] | None:
+    """Read ``"3_0"`` or ``"3"``, None for anything else."""
+    match = _VERSION_FOLDER.fullmatch(name)
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def identify(root_dir: Path) -> InstalledAtlas | None:
+    """Read name and version off the folder of an atlas of either layout."""
+    version = parse_version_folder(root_dir.name)
+    if version is not None and root_dir.parent.parent.name == "atlases":
+        return InstalledAtlas(root_dir.parent.name, version, root_dir)
+    return parse_folder(root_dir)
+
+
 def parse_folder(folder: Path) -> InstalledAtlas | None:
     """Read name and version off a folder's name, None if it does not have that form."""
     match = _FOLDER.fullmatch(folder.name)
@@ -68,28 +97,70 @@ def parse_folder(folder: Path) -> InstalledAtlas | None:
     return InstalledAtlas(match["name"], (int(match["major"]), int(match["minor"])), folder)
 
 
-def installed(brainglobe_dir: Path) -> list[InstalledAtlas]:
+def installed(layers: Iterable[Path]) -> list[InstalledAtlas]:
     """List every version of every atlas here, by name, oldest version first.
 
-    The user's folder goes before the embedded atlas: a version found in both is the user's.
+    A version found in several layers is the first layer's; the embedded atlas goes last.
     """
-    found = {(atlas.name, atlas.version): atlas for atlas in _in_folder(brainglobe_dir)}
+    found: dict[tuple[str, tuple[int, int]], InstalledAtlas] = {}
+    for layer in layers:
+        for atlas in (*_packages(layer), *_components(layer)):
+            found.setdefault((atlas.name, atlas.version), atlas)
     with contextlib.suppress(InvalidInputError):  # a package closed to this account: do without
-        for atlas in _in_folder(EMBEDDED):
+        for atlas in _packages(EMBEDDED):
             found.setdefault((atlas.name, atlas.version), atlas)
     return sorted(found.values())
 
 
-def _in_folder(folder: Path) -> Iterable[InstalledAtlas]:
+def _packages(layer: Path) -> Iterator[InstalledAtlas]:
+    for folder in _children(layer):
+        atlas = parse_folder(folder)
+        if atlas is not None and atlas.path.is_dir():
+            yield atlas
+
+
+def _components(layer: Path) -> Iterator[InstalledAtlas]:
+    """Find component atlases: those whose manifest is there, which arrives last."""
+    for atlas in _children(layer / inventory.COMPONENT_STORE / "atlases"):
+        for folder in _children(atlas):
+            version = parse_version_folder(folder.name)
+            if version is not None and (folder / MANIFEST).is_file():
+                yield InstalledAtlas(atlas.name, version, folder)
+
+
+def _children(folder: Path) -> list[Path]:
     try:
-        atlases = [parse_folder(child) for child in sorted(folder.iterdir())]
-        yield from (atlas for atlas in atlases if atlas is not None and atlas.path.is_dir())
+        return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     except (OSError, ValueError) as error:  # not ours to read; no path at all
         reason = getattr(error, "strerror", None) or error
         message = f"The brainglobe folder {folder} cannot be read: {reason}."
         raise InvalidInputError(message) from error
+
+
+def first_writable(layers: Iterable[Path]) -> Path | None:
+    """Return the layer that new atlases go to, None if none can be written to."""
+    return next((layer for layer in layers if disk.is_writable(layer)), None)
+
+
+def require_writable(layers: Sequence[Path], what: str) -> Path:
+    """Return the layer that new atlases go to.
+
+    Raises
+    ------
+    StorageError
+        If none can be written to.
+    """
+    layer = first_writable(layers)
+    if layer is None:
+        places = " or ".join(str(one) for one in layers)
+        message = (
+            f"Cannot {what}: {places} cannot be written to. Choose another folder with "
+            "BRAINGLOBE_DIR or 'brainglobe config -k brainglobe_dir -v FOLDER'."
+        )
+        raise StorageError(message)
+    return layer
 
 
 def newest(atlases: Iterable[InstalledAtlas]) -> dict[str, InstalledAtlas]:
@@ -98,16 +169,20 @@ def newest(atlases: Iterable[InstalledAtlas]) -> dict[str, InstalledAtlas]:
 
 
 def find(
-    name: object, brainglobe_dir: Path, version: str | None = None, resolution: float | None = None
+    name: object,
+    layers: Sequence[Path],
+    version: str | None = None,
+    resolution: float | None = None,
 ) -> InstalledAtlas:
     """Find an installed atlas.
 
     Parameters
     ----------
     name
-        With resolution (``"allen_mouse_25um"``), or without when ``resolution`` is given.
-    brainglobe_dir
-        The user's atlas folder.
+        With resolution (``"allen_mouse_25um"``), or without when ``resolution`` is given. A version
+        may follow: ``"allen_mouse_25um@1.2"``.
+    layers
+        The folders of atlases.
     version
         Like ``"1.2"``; default the newest.
     resolution
@@ -118,27 +193,39 @@ def find(
     UnknownAtlasError
         Says what is here, what is close, and where was looked.
     """
-    if not isinstance(name, str):
-        message = f"An atlas name is a string, got {name!r}."
-        raise InvalidInputError(message)
-    here = installed(brainglobe_dir)
-    if resolution is not None:
-        name = _with_resolution(name, resolution, here)
+    here = installed(layers)
+    name, wanted = named(name, {atlas.name for atlas in here}, version, resolution)
     candidates = [atlas for atlas in here if atlas.name == name]
     if not candidates:
-        raise UnknownAtlasError(_unknown(name, here, brainglobe_dir))
-    if version is None:
+        raise UnknownAtlasError(_unknown(name, here, layers))
+    if wanted is None:
         return candidates[-1]
-    wanted = parse_version(version)
     for atlas in candidates:
         if atlas.version == wanted:
             return atlas
     versions = ", ".join(atlas.version_text for atlas in candidates)
-    message = f"Version {version} of {name} is not installed; installed: {versions}."
+    text = f"{wanted[0]}.{wanted[1]}"
+    message = f"Version {text} of {name} is not installed; installed: {versions}."
     raise UnknownAtlasError(message)
 
 
-def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas]) -> str:
+def named(
+    name: object,
+    known: Iterable[str],
+    version: str | None = None,
+    resolution: float | None = None,
+) -> tuple[str, tuple[int, int] | None]:
+    """Return the full name and the version that a caller means, among known names."""
+    if not isinstance(name, str):
+        message = f"An atlas name is a string, got {name!r}."
+        raise InvalidInputError(message)
+    name, _, written = name.partition("@")
+    version = version if version is not None else written or None
+    wanted = None if version is None else parse_version(version)
+    return (name if resolution is None else _with_resolution(name, resolution, known)), wanted
+
+
+def _with_resolution(name: str, resolution: float, known: Iterable[str]) -> str:
     try:
         resolution = float(resolution)
     except (TypeError, ValueError) as error:
@@ -148,31 +235,24 @@ def _with_resolution(name: str, resolution: float, here: Iterable[InstalledAtlas
     if full and full.end() == len(name):  # the name says it already
         name = name[: full.start()]
     sizes = {}
-    for atlas in here:
-        match = _RESOLUTION.fullmatch(atlas.name.removeprefix(name))
-        if atlas.name.startswith(name) and match:
-            sizes[float(match["size"]) / _PER_UM[match["unit"]]] = atlas.name
+    for one in known:
+        match = _RESOLUTION.fullmatch(one.removeprefix(name))
+        if one.startswith(name) and match:
+            sizes[float(match["size"]) / _PER_UM[match["unit"]]] = one
     for size in (resolution, resolution // 1):
         if size in sizes:
             return sizes[size]
-    if sizes:
-        have = ", ".join(f"{size:g}" for size in sorted(sizes))
-        message = f"{name} is not installed at {resolution:g} µm; installed: {have} µm."
-        raise UnknownAtlasError(message)
     return f"{name}_{resolution:g}um"
 
 
-def _unknown(name: str, here: Iterable[InstalledAtlas], brainglobe_dir: Path) -> str:
+def _unknown(name: str, here: Iterable[InstalledAtlas], layers: Sequence[Path]) -> str:
     names = sorted({atlas.name for atlas in here})
-    import difflib  # noqa: PLC0415 - only when something is misspelt
+    import difflib
 
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = (
-        f"Did you mean {' or '.join(close)}?"
-        if close
-        else f"To add it, put its unpacked folder ({name}_v<major>.<minor>) there."
-    )
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    places = ", ".join(str(layer) for layer in layers)
     return (
-        f"No atlas {name!r} is installed in {brainglobe_dir}. {hint} "
+        f"No atlas {name!r} is installed in {places}. {hint}"
         f"Installed: {', '.join(names)}; list with show_atlases() or 'brainglobe list'."
     )

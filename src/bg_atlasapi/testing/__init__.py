@@ -14,6 +14,7 @@ Nothing here reads, checks or repairs an atlas; see ``bg_atlasapi.formats``.
 
 from __future__ import annotations
 
+from bg_atlasapi.testing.components import tiny_components
 from bg_atlasapi.testing.packages import TINY_STRUCTURES, tiny_package, write_package
 
-__all__ = ["TINY_STRUCTURES", "tiny_package", "write_package"]
+__all__ = ["TINY_STRUCTURES", "tiny_components", "tiny_package", "write_package"]

@@ -144,7 +144,7 @@ def write_package(  # noqa: PLR0913 - all by name, one for each thing a package 
 
 
 def _write_tiff(path: Path, volume: npt.ArrayLike, compression: str | None) -> None:
-    import tifffile  # noqa: PLC0415 - 100 ms that an import of this module need not pay
+    import tifffile
 
     tifffile.imwrite(path, np.asarray(volume), compression=compression, photometric="minisblack")
 

@@ -70,7 +70,7 @@ def test_info_as_json() -> None:
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of the embedded atlas, version 1.1, that may be damaged."""
-    source = cache.find(ATLAS, Path("/nowhere")).path
+    source = cache.find(ATLAS, []).path
     target = tmp_path / f"{ATLAS}_v1.1"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("meshes"))
     monkeypatch.setenv("BRAINGLOBE_DIR", str(tmp_path))
@@ -99,7 +99,8 @@ def test_damaged_atlases(copy: Path) -> None:
     result = run("info", ATLAS)
     assert result.exit_code == outcome.INVALID_ATLAS
     assert result.stderr.startswith("Error: ")
-    assert {row["version"] for row in answer("list")} == {"1.0", "1.1"}
+    (row,) = answer("list", "--installed")
+    assert (row["local"], row["versions"]) == ("1.1", ["1.1", "1.0"])
 
 
 def test_unknown_atlas() -> None:
@@ -140,18 +141,18 @@ def test_find_close_matches() -> None:
 
 @pytest.mark.parametrize("name", [[ATLAS], ["-a", ATLAS], ["--atlas_name", ATLAS]])
 def test_install_and_update(name: list[str]) -> None:
-    """An installed atlas is left alone; an update needs a remote, which this version lacks."""
+    """An installed atlas is left alone; one that no remote has cannot be updated."""
     result = run("install", *name)
-    assert (result.exit_code, "already installed" in result.stdout) == (0, True)
+    assert (result.exit_code, "is installed already" in result.stdout) == (0, True)
     for force in ([], ["-f"], ["--force"]):
         result = run("update", *name, *force)
-        assert result.exit_code == outcome.REMOTE
-        assert result.stderr.startswith(f"Error: Cannot update {ATLAS}")
+        assert result.exit_code == outcome.UNKNOWN
+        assert result.stderr.startswith("Error: No remote has phantom_mouse_100um")
 
 
 def test_install_and_update_of_others() -> None:
-    """Not installed is exit 5 to install and 3 to update; no name, or two, is a usage error."""
-    assert run("install", "other_25um").exit_code == outcome.REMOTE
+    """A name nobody knows is exit 3; no name, or two, is a usage error."""
+    assert run("install", "other_25um").exit_code == outcome.UNKNOWN
     assert run("update", "other_25um").exit_code == outcome.UNKNOWN
     for args in (["install"], ["update"], ["install", "a", "-a", "b"]):
         assert run(*args).exit_code == outcome.INVALID_INPUT

@@ -19,10 +19,10 @@ def run(*args: str) -> Result:
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["-s"], ["--show"], ["-k", "brainglobe_dir"], ["-k brainglobe_dir -v valid_path"]],
+    [["-s"], ["--show"], ["-k", "brainglobe_dir"], ["-k brainglobe_dir -v valid_path"]],
 )
 def test_show(args: list[str]) -> None:
-    """Without a key and a value the file's content is printed as in 1.x; nothing is written."""
+    """With -s, or a key without a value, the file is printed as in 1.x; nothing is written."""
     result = run(*args)
     assert (result.exit_code, result.output) == (0, config._print_config() + "\n")
     assert list(Path.home().iterdir()) == []

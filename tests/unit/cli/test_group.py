@@ -115,7 +115,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("info", "nope_25um")
     assert result.exit_code == outcome.UNKNOWN
     assert "Traceback (most recent call last)" in result.stderr
-    assert "\nError: No atlas 'nope_25um'" in result.stderr
+    assert "\nError: There is no atlas 'nope_25um'" in result.stderr
 
 
 def test_the_next_command_to_type() -> None:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_folders_named_like_atlases_are_atlases(folder: Path) -> None:
     """Every version of every atlas is listed, oldest first, and nothing else."""
-    found = [(a.name, a.version_text) for a in cache.installed(folder) if a.name != EMBEDDED]
+    found = [(a.name, a.version_text) for a in cache.installed([folder]) if a.name != EMBEDDED]
     assert found == [
         ("allen_mouse_10um", "1.0"),
         ("allen_mouse_25um", "0.9"),
@@ -59,17 +59,17 @@ def test_newest_wins() -> None:
 
 def test_find_takes_the_newest(folder: Path) -> None:
     """Without a version the newest is opened; with one, that one, also spelt with a v."""
-    assert cache.find("allen_mouse_25um", folder).version == (1, 2)
+    assert cache.find("allen_mouse_25um", [folder]).version == (1, 2)
     (folder / "allen_mouse_25um_v1.2").rmdir()
-    assert cache.find("allen_mouse_25um", folder).version == (0, 10)
-    assert cache.find("allen_mouse_25um", folder, "0.9").path == folder / "allen_mouse_25um_v0.9"
-    assert cache.find("allen_mouse_25um", folder, " v0.10 ").version_text == "0.10"
+    assert cache.find("allen_mouse_25um", [folder]).version == (0, 10)
+    assert cache.find("allen_mouse_25um", [folder], "0.9").path == folder / "allen_mouse_25um_v0.9"
+    assert cache.find("allen_mouse_25um", [folder], " v0.10 ").version_text == "0.10"
 
 
 def test_unknown_version_names_those_installed(folder: Path) -> None:
     """A version that is not here is answered with those that are."""
     with pytest.raises(UnknownAtlasError, match=r"installed: 0\.9, 0\.10, 1\.2"):
-        cache.find("allen_mouse_25um", folder, "3.0")
+        cache.find("allen_mouse_25um", [folder], "3.0")
 
 
 @pytest.mark.parametrize(
@@ -107,35 +107,35 @@ def test_only_the_last_version_of_a_name_counts() -> None:
 )
 def test_find_by_resolution(folder: Path, name: str, resolution: float, expected: str) -> None:
     """A name without resolution is completed, in µm whatever unit the folder's name has."""
-    assert cache.find(name, folder, resolution=resolution).name == expected
+    assert cache.find(name, [folder], resolution=resolution).name == expected
 
 
 @pytest.mark.parametrize("nanometres", [4, 9, 13, 500])
 def test_resolutions_in_nanometres(tmp_path: Path, nanometres: int) -> None:
     """A folder named in nm is found by its size in µm, without rounding in the way."""
     (tmp_path / f"em_{nanometres}nm_v1.0").mkdir()
-    found = cache.find("em", tmp_path, resolution=nanometres / 1000)
+    found = cache.find("em", [tmp_path], resolution=nanometres / 1000)
     assert found.name == f"em_{nanometres}nm"
 
 
 def test_resolution_that_is_not_here(folder: Path) -> None:
     """A size that is not installed is answered with those that are."""
-    with pytest.raises(UnknownAtlasError, match="installed: 10, 25 µm"):
-        cache.find("allen_mouse", folder, resolution=50)
+    with pytest.raises(UnknownAtlasError, match="Did you mean allen_mouse_25um"):
+        cache.find("allen_mouse", [folder], resolution=50)
 
 
 @pytest.mark.parametrize("resolution", [0, -25, float("nan"), float("inf"), 1e300])
 def test_resolution_that_is_none(folder: Path, resolution: float) -> None:
     """A size that cannot be is an AtlasError, not a failure to convert a float."""
     with pytest.raises(AtlasError):
-        cache.find("allen_mouse", folder, resolution=resolution)
+        cache.find("allen_mouse", [folder], resolution=resolution)
 
 
 @pytest.mark.parametrize("name", ["alen_mouse_25um", "Allen_mouse_25um", "allen_mouse_25"])
 def test_unknown_atlas_names_what_is_close(folder: Path, name: str) -> None:
     """A misspelt name is answered with what it resembles, where was looked, what is here."""
     with pytest.raises(UnknownAtlasError, match=r"Did you mean.*allen_mouse_25um") as caught:
-        cache.find(name, folder)
+        cache.find(name, [folder])
     assert str(folder) in str(caught.value)
     assert "whs_sd_rat_39um" in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_unknown_atlas_names_what_is_close(folder: Path, name: str) -> None:
 def test_odd_names_are_unknown(folder: Path, name: str) -> None:
     """No name leaves the folder or trips the search."""
     with pytest.raises(UnknownAtlasError):
-        cache.find(name, folder)
+        cache.find(name, [folder])
 
 
 def test_the_embedded_atlas_is_always_here(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_embedded_atlas_is_always_here(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     for place in (tmp_path, tmp_path / "absent", file):
-        assert [atlas.name for atlas in cache.installed(place)] == [EMBEDDED]
+        assert [atlas.name for atlas in cache.installed([place])] == [EMBEDDED]
     assert not (tmp_path / "absent").exists()
 
 
@@ -160,9 +160,9 @@ def test_the_users_folder_goes_first(tmp_path: Path) -> None:
     """Of the embedded atlas's version in the user's folder the user's is opened."""
     mine = tmp_path / f"{EMBEDDED}_v1.0"
     mine.mkdir()
-    assert cache.find(EMBEDDED, tmp_path).path == mine
+    assert cache.find(EMBEDDED, [tmp_path]).path == mine
     (tmp_path / f"{EMBEDDED}_v0.9").mkdir()
-    assert cache.find(EMBEDDED, tmp_path).path == mine
+    assert cache.find(EMBEDDED, [tmp_path]).path == mine
 
 
 def test_links_to_folders_are_folders(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_links_to_folders_are_folders(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "linked_25um_v1.0").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "dead_25um_v1.0").symlink_to(tmp_path / "nothing")
-    names = [atlas.name for atlas in cache.installed(tmp_path)]
+    names = [atlas.name for atlas in cache.installed([tmp_path])]
     assert names == ["linked_25um", EMBEDDED]
 
 
@@ -180,7 +180,7 @@ def test_looking_needs_no_write_permission(folder: Path) -> None:
     mode = folder.stat().st_mode
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
-        assert cache.find("allen_mouse_25um", folder).version == (1, 2)
+        assert cache.find("allen_mouse_25um", [folder]).version == (1, 2)
         assert sorted(folder.iterdir()) == before
     finally:
         folder.chmod(mode)

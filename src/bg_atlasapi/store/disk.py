@@ -1,0 +1,173 @@
+"""Write, remove and measure: small files whole or not at all, and errors that say what to do.
+
+Nothing here knows what an atlas is. The system's errors become ``StorageError`` in one place, so
+that "disk full" and "not writable" read the same wherever they happen. Bringing large amounts to
+the disk before a rename is ``archive_settle``'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bg_atlasapi.errors import StorageError
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+ELSEWHERE = "Choose another folder with BRAINGLOBE_DIR or 'brainglobe config -k brainglobe_dir'."
+
+
+def unique(name: str) -> str:
+    """Return a name no other process uses, which tells who made it: ``name~host~pid~random``."""
+    return f"{name}~{_host()}~{os.getpid()}~{os.urandom(4).hex()}"
+
+
+def _host() -> str:
+    import platform
+
+    return "".join(c if c.isalnum() else "-" for c in platform.node())[:40]
+
+
+def maker_is_gone(name: str) -> bool:
+    """Say whether the process that made a ``unique`` name has certainly ended.
+
+    False for other machines' names: their processes cannot be seen from here.
+    """
+    parts = name.rsplit("~", 3)
+    mine = len(parts) == 4 and parts[1] == _host() and parts[2].isdigit()
+    if os.name != "posix" or not mine:
+        return False
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all, making its folder if need be."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file, whole or not at all, making its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(unique(f".{path.name}"))
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system lets us."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with everything in it; what is gone already is fine."""
+    import shutil
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_unlocked)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _unlocked(
+    function: object, path: str, info: tuple[type[BaseException], BaseException, object]
+) -> None:
+    if isinstance(info[1], FileNotFoundError):  # another process was faster
+        return
+    if not callable(function) or not isinstance(info[1], PermissionError):
+        raise info[1]
+    Path(path).parent.chmod(stat.S_IRWXU)  # a read-only folder inside, ours to remove all the same
+    function(path)
+
+
+def is_writable(folder: Path) -> bool:
+    """Say whether files can be made in a folder, or in the nearest one above that exists."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    return False
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return the free space where a folder is, or would be; None if the system does not say."""
+    import shutil
+
+    for place in (folder, *folder.parents):
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(place).free
+    return None
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    total = 0
+    for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        with contextlib.suppress(OSError):
+            total += one.lstat().st_size if not one.is_dir() else 0
+    return total
+
+
+@contextlib.contextmanager
+def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Iterator[None]:
+    """Turn the system's errors of writing into sentences.
+
+    Parameters
+    ----------
+    folder
+        Where is being written.
+    what
+        What for, for example ``"install allen_mouse_25um"``.
+    needed
+        Bytes that will be needed, 0 if not known.
+    kept
+        A sentence on what remains for the next try.
+
+    Raises
+    ------
+    StorageError
+        For a full disk or a folder that cannot be written to.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise full_disk(folder, what, needed, kept) from error
+        if error.errno in _CLOSED:
+            place = error.filename or folder
+            message = f"Cannot {what}: {place} is not writable ({error.strerror}). {ELSEWHERE}"
+            raise StorageError(message) from error
+        raise
+
+
+def full_disk(folder: Path, what: str, needed: int, kept: str = "") -> StorageError:
+    """Return the error of a full disk, with figures."""
+    free = free_bytes(folder)
+    figures = [
+        f"{needed:,} bytes needed" if needed else "",
+        "" if free is None else f"{free:,} bytes free",
+    ]
+    detail = ", ".join(figure for figure in figures if figure)
+    message = f"Cannot {what}: the disk of {folder} is full ({detail}). {kept} {ELSEWHERE}"
+    return StorageError(" ".join(message.split()))

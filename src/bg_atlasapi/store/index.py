@@ -1,0 +1,136 @@
+"""Which atlases does a remote offer? Read, remembered, and, without a network, known beforehand.
+
+An index is what a remote listed at some time: names and their versions. The last one seen of each
+remote is kept in ``<layer>/.bg_atlasapi/index``. ``published`` are facts of the published atlases
+that come with the package.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import functools
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bg_atlasapi.errors import InvalidInputError, RefusedError
+from bg_atlasapi.store import cache, disk, inventory
+
+DAY_S = 86_400.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
+_PUBLISHED = cache.EMBEDDED / "published_atlases.json"
+Version = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a remote offers.
+
+    Parameters
+    ----------
+    remote
+        Its address.
+    layout
+        ``"packages"`` or ``"components"``.
+    versions
+        Newest first, by name. A packages remote lists only the newest of each.
+    seen
+        When it was read, seconds since 1970.
+    """
+
+    remote: str
+    layout: str
+    versions: Mapping[str, tuple[Version, ...]]
+    seen: float
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was read."""
+        return max(time.time() - self.seen, 0.0)
+
+
+def is_name(text: object) -> bool:
+    """Say whether a text can be the name of an atlas: no path, no address, nothing odd."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def parse_conf(text: bytes, where: str) -> dict[str, tuple[Version, ...]]:
+    """Read ``last_versions.conf``: INI with ``name = major.minor`` under ``[atlases]``.
+
+    Raises
+    ------
+    RefusedError
+        If it is something else.
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text.decode("utf-8-sig"))
+        section = dict(parser["atlases"])
+    except (configparser.Error, UnicodeDecodeError, KeyError) as error:
+        start = " ".join(text[:60].decode("utf-8", "replace").split())
+        message = f"{where} is not an index of atlases (INI, [atlases]); it begins {start!r}."
+        raise RefusedError(message) from error
+    found: dict[str, tuple[Version, ...]] = {}
+    for name, version in section.items():
+        with contextlib.suppress(InvalidInputError):  # one odd line does not hide the others
+            if is_name(name):
+                found[name] = (cache.parse_version(version),)
+    return found
+
+
+def _path(layer: Path, remote: str) -> Path:
+    name = hashlib.sha256(remote.encode()).hexdigest()[:16]
+    return layer / inventory.OWN_FOLDER / "index" / f"{name}.json"
+
+
+def remember(layer: Path, index: Index) -> None:
+    """Keep an index for later; where that cannot be written, do without."""
+    versions = {name: [f"{a}.{b}" for a, b in found] for name, found in index.versions.items()}
+    stored = {
+        "remote": index.remote,
+        "layout": index.layout,
+        "seen": index.seen,
+        "versions": versions,
+    }
+    with contextlib.suppress(OSError):
+        disk.write_text(_path(layer, index.remote), json.dumps(stored))
+
+
+def recall(layers: Iterable[Path], remote: str) -> Index | None:
+    """Return the newest index of a remote that was kept, None if there is none."""
+    found = [one for layer in layers if (one := _load(_path(layer, remote))) is not None]
+    return max(found, key=lambda one: one.seen, default=None)
+
+
+def _load(path: Path) -> Index | None:
+    try:
+        stored = json.loads(path.read_bytes())
+        versions = {
+            str(name): tuple(cache.parse_version(one) for one in found)
+            for name, found in stored["versions"].items()
+        }
+        return Index(stored["remote"], stored["layout"], versions, float(stored["seen"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+@functools.cache
+def published() -> Mapping[str, Mapping[str, Any]]:
+    """Return the facts of published atlases that come with the package, by name."""
+    try:
+        stored = json.loads(_PUBLISHED.read_bytes())
+        return {entry["name"]: entry for entry in stored["atlases"]}
+    except (OSError, ValueError, TypeError, KeyError):  # a package without it still works
+        return {}
+
+
+def facts_of(name: str) -> Mapping[str, Any]:
+    """Return what is known beforehand of an atlas, empty if nothing is."""
+    return published().get(name, {})

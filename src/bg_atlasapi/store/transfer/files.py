@@ -1,0 +1,214 @@
+"""Bring many files here, several at a time, each whole or not at all.
+
+Each file has one part file, which a later try continues. A file that is here already is taken as it
+is if it is what the remote publishes: by hash where there is one, by size otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bg_atlasapi.errors import ChecksumError, RemoteError, UnreachableError
+from bg_atlasapi.store import inventory
+from bg_atlasapi.store.transfer.checked import Checked
+from bg_atlasapi.store.transfer.download import PIECE
+from bg_atlasapi.store.transfer.incoming import incoming as arriving
+from bg_atlasapi.store.transfer.progress import DOWNLOAD, Report, Tally
+from bg_atlasapi.store.transport import http
+from bg_atlasapi.store.transport.sources import BLOCK, Listed, Source
+
+_AT_A_TIME = 8
+_LARGE = 2 * PIECE
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file to bring.
+
+    Parameters
+    ----------
+    listed
+        Which, and what is published about it.
+    target
+        Where to.
+    """
+
+    listed: Listed
+    target: Path
+
+
+def bring(
+    source: Source, wanted: Sequence[Wanted], parts: Path, report: Report, *, trust: bool = True
+) -> list[tuple[str, int, str]]:
+    """Bring files.
+
+    Parameters
+    ----------
+    source
+        Where from.
+    wanted
+        Which, and where to.
+    parts
+        Folder for what is under way.
+    report
+        Told of the bytes.
+    trust
+        Take files that are here, if they are what is published.
+
+    Returns
+    -------
+    list of tuple
+        Key, size and SHA-256 of each, in the order of ``wanted``.
+
+    Raises
+    ------
+    RemoteError
+        Of the first file that could not be had. Files that came stay.
+    """
+    total = sum(one.listed.size or 0 for one in wanted)
+    tally = Tally(report, DOWNLOAD, total)
+    parts.mkdir(parents=True, exist_ok=True)
+    pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="bring")
+    try:
+        futures = [pool.submit(_one, source, one, parts, tally, trust) for one in wanted]
+        _await(futures, tally)
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _await(futures: Sequence[Future[Any]], tally: Tally) -> None:
+    """Report until all are done or one has failed; the caller's thread does the reporting."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, timeout=0.1, return_when=FIRST_EXCEPTION)
+        tally.say()
+        for future in done:
+            future.result()
+
+
+def _one(
+    source: Source,
+    one: Wanted,
+    parts: Path,
+    tally: Tally,
+    trust: bool,  # noqa: FBT001 - passed through a pool of threads
+) -> tuple[str, int, str]:
+    listed = one.listed
+    if trust and (found := adopted(one)) is not None:
+        tally.add(found[0])
+        return listed.key, *found
+    one.target.parent.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(f"{source.url(listed.key)} {listed}".encode()).hexdigest()[:24]
+    part = parts / f"{name}.part"
+    if (listed.size or 0) > _LARGE:
+        size, sha256 = _in_pieces(source, listed, part, tally)
+    else:
+        size, sha256 = _in_one(source, listed, part, tally)
+    try:
+        part.replace(one.target)
+    except FileNotFoundError:  # another process had the same part and was faster
+        if adopted(one) is None:
+            raise
+    return listed.key, size, sha256
+
+
+def adopted(one: Wanted) -> tuple[int, str] | None:
+    """Return size and SHA-256 of a file that is here; None if it is not what is published."""
+    try:
+        size = one.target.stat().st_size
+        if one.listed.size not in {None, size}:
+            return None
+        sha256 = inventory.sha256_of(one.target)
+        if one.listed.sha256 not in {None, sha256}:
+            return None
+        if one.listed.md5 and not one.listed.sha256:
+            with one.target.open("rb") as file:
+                if hashlib.file_digest(file, "md5").hexdigest() != one.listed.md5:
+                    return None
+    except OSError:
+        return None
+    return size, sha256
+
+
+def _in_pieces(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
+    """Bring a large file over several connections."""
+    with arriving(source, listed, part.with_suffix(".pieces")) as file:
+        with part.open("wb") as out:
+            while block := file.read(BLOCK):
+                out.write(block)
+                tally.add(len(block))
+        found = file.finish()
+        file.discard()
+    return found
+
+
+def _in_one(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
+    """Bring a small file over one connection, going on after breaks."""
+    patience = http.Patience()
+    published = bool(listed.sha256 or listed.md5)  # else parts of two versions might be joined
+    if not published:
+        part.unlink(missing_ok=True)
+    counted = 0
+    while True:
+        flags = "r+b" if part.exists() else "x+b"
+        with contextlib.suppress(FileExistsError), part.open(flags) as file:
+            before = file.seek(0, 2)
+            try:
+                at = _append(source, listed, file, before)
+                tally.add(at - counted)
+                counted = at
+                return _settled(source, listed, file)
+            except ChecksumError:
+                part.unlink(missing_ok=True)
+                if not before:  # all of it came in this try
+                    raise
+            except RemoteError as error:
+                if file.tell() > before:
+                    patience.renew()
+                patience.spend(error)
+
+
+def _append(source: Source, listed: Listed, file: IO[bytes], have: int) -> int:
+    """Write the rest of a file behind what is here."""
+    if listed.size is not None and have >= listed.size > 0:
+        return have
+    reply = source.open(listed.key, have)
+    try:
+        if reply.start != have:
+            file.truncate(0)
+        file.seek(reply.start if reply.start == have else 0)
+        for block in reply.blocks:
+            file.write(block)
+            file.flush()
+    finally:
+        reply.close()
+    if reply.size is not None and file.tell() < reply.size:
+        raise UnreachableError(f"{source.url(listed.key)}: the connection broke off.")
+    return file.tell()
+
+
+def _settled(source: Source, listed: Listed, file: IO[bytes]) -> tuple[int, str]:
+    """Check a whole file."""
+    checked = Checked(source.url(listed.key), listed)
+    file.seek(0)
+    while block := file.read(BLOCK):
+        checked.feed(block)
+    return checked.result()
+
+
+def missing_bytes(wanted: Iterable[Wanted]) -> int:
+    """Return how many bytes are still to come, going by sizes."""
+    total = 0
+    for one in wanted:
+        with contextlib.suppress(OSError):
+            if one.listed.size == one.target.stat().st_size:
+                continue
+        total += one.listed.size or 0
+    return total

@@ -1,0 +1,37 @@
+"""Which kind of source does an address name?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.store.transport.folders import FolderSource
+from bg_atlasapi.store.transport.sources import Source
+from bg_atlasapi.store.transport.web import BucketSource, WebSource
+
+
+def source_of(address: str) -> Source:
+    """Return the source that an address names.
+
+    Parameters
+    ----------
+    address
+        ``https://…``, ``http://…``, ``file://…``, ``s3://bucket/prefix``, or a folder.
+
+    Raises
+    ------
+    InvalidInputError
+        For any other kind of address.
+    """
+    scheme = address.partition("://")[0].lower() if "://" in address else ""
+    if scheme in {"http", "https"} and urlsplit(address).netloc:
+        return WebSource(address)
+    if scheme == "s3" and urlsplit(address).netloc:
+        return BucketSource(address)
+    if scheme == "file":
+        return FolderSource(Path(unquote(urlsplit(address).path)))
+    if scheme:
+        message = f"{address!r} is not an address this library can read: use https, http, s3, file."
+        raise InvalidInputError(message)
+    return FolderSource(Path(address).expanduser().absolute())
