@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         bundle_atlas,
         install_atlas,
         plan_install,
+        plan_update,
         prune_atlases,
         remove_atlas,
         update_atlas,
@@ -38,6 +39,7 @@ __all__ = [
     "bundle_atlas",
     "install_atlas",
     "plan_install",
+    "plan_update",
     "prune_atlases",
     "remove_atlas",
     "show_atlases",
@@ -51,7 +53,14 @@ _HOMES = {
     "available_atlases": "bg_atlasapi.list_atlases",
     **dict.fromkeys(
         (
-            *("install_atlas", "plan_install", "update_atlas", "remove_atlas", "prune_atlases"),
+            *(
+                "install_atlas",
+                "plan_install",
+                "plan_update",
+                "update_atlas",
+                "remove_atlas",
+                "prune_atlases",
+            ),
             *("verify_atlas", "bundle_atlas", "add_atlas", "atlas_info"),
         ),
         "bg_atlasapi.update_atlases",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import StringIO
@@ -219,6 +218,8 @@ class BrainGlobeAtlas(core.Atlas):
         if remote is None or local is None:
             return None
         if remote > local:
+            import logging
+
             logging.getLogger("bg_atlasapi").warning(
                 "%s version %s is not the latest available (%s). To update: brainglobe update %s",
                 self.atlas_name,

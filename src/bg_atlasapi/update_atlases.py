@@ -163,6 +163,31 @@ def update_atlas(
         return lifecycle.update_atlas(library, atlas_name, report, force=force)
 
 
+def plan_update(
+    atlas_name: str,
+    force: bool = False,  # noqa: FBT001, FBT002 - as update_atlas
+    *,
+    brainglobe_dir: Folders = None,
+    remotes: Addresses = None,
+) -> Plan | None:
+    """Say what ``update_atlas`` would download, None if the atlas is the newest version.
+
+    Parameters
+    ----------
+    atlas_name, force, brainglobe_dir, remotes
+        As in ``update_atlas``.
+
+    Raises
+    ------
+    UnknownAtlasError, RemoteError, StorageError
+        As in ``update_atlas``.
+    """
+    from bg_atlasapi.store import lifecycle
+
+    _check_name(atlas_name)
+    return lifecycle.plan_update(_library(brainglobe_dir, remotes), atlas_name, force=force)
+
+
 def remove_atlas(
     atlas_name: str, *, version: str | None = None, brainglobe_dir: Folders = None
 ) -> list[InstalledAtlas]:

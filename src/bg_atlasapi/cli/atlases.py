@@ -128,7 +128,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, object]]:
         ("link", facts["atlas_link"]),
     ]
     lines += [("finding", f"{f['message']} [{f['code']}]") for f in facts.get("findings", ())]
-    return [(label, value) for label, value in lines if value not in {None, ""}]
+    return [(label, value) for label, value in lines if value is not None and value != ""]
 
 
 def _times(numbers: Any) -> str | None:

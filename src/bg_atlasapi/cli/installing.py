@@ -12,6 +12,7 @@ from bg_atlasapi.cli.outcome import Verb
 
 if TYPE_CHECKING:
     from bg_atlasapi.store.cache import InstalledAtlas
+    from bg_atlasapi.store.install import Plan
 
 
 def _name_or_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -72,15 +73,41 @@ def install(
     name = _one_name(atlas_name, name_option)
     if only is not None and all_components:
         raise click.UsageError("--only and --all-components exclude each other.")
-    if dry_run:
-        _show_plan(name, version, only, all_components=all_components, as_json=as_json)
-        return
     before = _installed()
+    chosen = only is not None or all_components
+    if dry_run and (chosen or not before & _meant(name, version)):
+        plan = update_atlases.plan_install(
+            name, version=version, only=only, all_components=all_components
+        )
+        _print_plan(plan, as_json=as_json)
+        return
     atlas = update_atlases.install_atlas(
         name, version=version, only=only, all_components=all_components
     )
-    is_new = (atlas.name, atlas.version) not in before or only is not None or all_components
+    is_new = (atlas.name, atlas.version) not in before or chosen
     _say(atlas, as_json, "installed" if is_new else "is installed already")
+    if not is_new and (missing := _missing_parts(atlas)):
+        parts = ",".join(missing)
+        note(f"Not all of it is: brainglobe install {atlas.name} --only {parts} brings the rest.")
+
+
+def _meant(name: str, version: str | None) -> set[tuple[str, tuple[int, int]]]:
+    """Return the installed atlases that a name and version may mean."""
+    from bg_atlasapi.store import cache
+
+    name, wanted = cache.named(name, (), version)
+    return {one for one in _installed() if one[0] == name and wanted in {None, one[1]}}
+
+
+def _missing_parts(atlas: InstalledAtlas) -> list[str]:
+    """Return the usual parts that were not chosen when an atlas was installed."""
+    from bg_atlasapi.store import inventory, selection
+
+    known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
+    if known is None or not known.parts:
+        return []
+    have = {*known.parts} | ({"hemispheres"} if "annotation" in known.parts else set())
+    return [part for part in selection.USUAL if part not in have]
 
 
 def _installed() -> set[tuple[str, tuple[int, int]]]:
@@ -90,14 +117,11 @@ def _installed() -> set[tuple[str, tuple[int, int]]]:
     return {(one.name, one.version) for one in cache.installed(settings.resolve().layers.value)}
 
 
-def _show_plan(
-    name: str, version: str | None, only: str | None, *, all_components: bool, as_json: bool
-) -> None:
-    from bg_atlasapi import update_atlases
-
-    plan = update_atlases.plan_install(
-        name, version=version, only=only, all_components=all_components
-    )
+def _print_plan(plan: Plan | None, *, as_json: bool) -> None:
+    if plan is None:
+        if as_json:
+            print_json(None)
+        return
     facts = {
         "name": plan.release.name,
         "version": plan.release.version_text,
@@ -125,15 +149,30 @@ def _number(value: object) -> object:
 @click.command(cls=Verb)
 @_name_or_option
 @click.option("-f", "--force", is_flag=True, help="Install again even if it is the newest.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be downloaded.")
 @json_option
-def update(*, atlas_name: str | None, name_option: str | None, force: bool, as_json: bool) -> None:
+def update(
+    *,
+    atlas_name: str | None,
+    name_option: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Update an installed atlas to the newest version.
 
     The old version goes once the new one is whole; a failure leaves it as it was.
     """
     from bg_atlasapi import update_atlases
 
-    done = update_atlases.update_atlas(_one_name(atlas_name, name_option), force)
+    name = _one_name(atlas_name, name_option)
+    if dry_run:
+        plan = update_atlases.plan_update(name, force)
+        if plan is None:
+            note(f"{name} is the newest version.")
+        _print_plan(plan, as_json=as_json)
+        return
+    done = update_atlases.update_atlas(name, force)
     if done.changed and not done.removed:
         note(f"Note: {done.before.path} could not be removed.")
     words = "installed again" if force else "is the newest version"

@@ -53,6 +53,9 @@ class _Scratch:
         self._free.append(memory)
 
 
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zmetadata")
+
+
 class ZarrArray:
     """One Zarr array in a folder.
 
@@ -76,6 +79,7 @@ class ZarrArray:
         pairs = zip(self.layout.stored_shape, self.layout.chunk_shape, strict=True)
         self._per_file = tuple(whole // part for whole, part in pairs)
         self._indexes: dict[Place, npt.NDArray[np.uint64] | None] = {}
+        self._has_data = False
 
     def chunk(self, place: Place, scratch: bytearray | None = None) -> npt.NDArray[Any] | None:
         """Return one decoded chunk, perhaps read-only; None where it is not stored.
@@ -129,10 +133,27 @@ class ZarrArray:
                     file.seek(min(offset, 2**63 - 1))
                 return file.read(size if size < 2**62 else -1)
         except FileNotFoundError:
+            self._require_data()
             return None
         except OSError as error:
             message = f"{path} cannot be read: {error.strerror or error}."
             raise IncompleteAtlasError(message) from error
+
+    def _require_data(self) -> None:
+        """Refuse an array without any chunk: tools that download on demand leave such behind.
+
+        A single chunk may be absent because all of it has the fill value.
+        """
+        if not self._has_data:
+            self._has_data = any(
+                one.is_file() and one.name not in _METADATA for one in self.folder.rglob("*")
+            )
+        if not self._has_data:
+            message = (
+                f"{self.folder} holds no data, only its description: it was not downloaded. "
+                "Install the atlas again: brainglobe update -f NAME."
+            )
+            raise IncompleteAtlasError(message)
 
     @staticmethod
     def _decode(

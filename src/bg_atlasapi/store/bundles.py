@@ -6,13 +6,15 @@ atlas the part of the store that it needs. It can be unpacked by hand as well.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bg_atlasapi.errors import (
     Finding,
@@ -86,8 +88,13 @@ def bundle_atlas(
 
 def _write(path: Path, atlas: InstalledAtlas, report: Report) -> None:
     store, files = atlas.layer, sorted(one for one in atlas.path.rglob("*") if one.is_file())
-    if atlas.layout == inventory.COMPONENTS:
-        files = verification.component_files(atlas)  # the manifest is last here too
+    known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
+    if known is not None:  # not what else lies there, such as another atlas's parts
+        base = inventory.base_of(atlas.layer, known)
+        files = [base / key for key in sorted(known.entries)]
+    elif atlas.layout == inventory.COMPONENTS:
+        files = verification.component_files(atlas)
+    files.sort(key=lambda one: one == atlas.path / cache.MANIFEST)  # last here too
     tally = Tally(report, _PACK, sum(one.stat().st_size for one in files))
     with (
         path.open("wb") as out,
@@ -134,7 +141,7 @@ def add_atlas(library: Library, source: str, report: Report = silent) -> Install
             message = f"There is no file or folder {path}. To download by name: brainglobe install."
             raise InvalidInputError(message)
         if path is not None and (path.is_dir() or path.name == cache.MANIFEST):
-            return _add_folder(registry.folder_of(path), workshop, report)
+            return _add_folder(registry.folder_of(_the_atlas_in(path)), workshop, report)
         return _add_archive(source if path is None else str(path), workshop, report)
 
 
@@ -160,13 +167,26 @@ def _add_archive(source: str, workshop: Workshop, report: Report) -> InstalledAt
             incoming.discard()
             raise
         keys = [(one.key, one.size, one.sha256) for one in unpacked.members]
-        if unpacked.root == inventory.COMPONENT_STORE:
-            added = _place_components(inner, workshop, report, url)
-        else:
-            named = cache.parse_folder(inner.with_name(unpacked.root))
-            added = _place_package(inner, named, workshop, keys, url)
+        with _told_of(url, inner):
+            if unpacked.root == inventory.COMPONENT_STORE:
+                added = _place_components(inner, workshop, report, url)
+            else:
+                named = cache.parse_folder(inner.with_name(unpacked.root))
+                added = _place_package(inner, named, workshop, keys, url)
         incoming.discard()
     return added
+
+
+@contextlib.contextmanager
+def _told_of(source: str, folder: Path) -> Iterator[None]:
+    """Let errors name what was to be added, not the folder that it was unpacked to."""
+    try:
+        yield
+    except IncompleteAtlasError as error:
+        raise IncompleteAtlasError(str(error).replace(str(folder), source)) from error
+    except InvalidAtlasError as error:
+        where = str(error.where).replace(str(folder), source)
+        raise InvalidAtlasError(where, error.findings) from error
 
 
 def _split(source: str) -> tuple[Source, str]:
@@ -177,7 +197,11 @@ def _split(source: str) -> tuple[Source, str]:
         if not key:
             message = f"{source!r} names no file; add wants an archive, a bundle or a folder."
             raise InvalidInputError(message)
-        return source_of(address._replace(path=above, query="", fragment="").geturl()), key
+        place = source_of(address._replace(path=above, query="", fragment="").geturl())
+        if address.query:  # a signature, or "?download=1"
+            whole = address._replace(fragment="").geturl()
+            place.url = lambda key: whole  # type: ignore[method-assign] # noqa: ARG005
+        return place, unquote(key)
     folder = source_of(source)
     assert isinstance(folder, FolderSource)
     return FolderSource(folder.folder.parent), folder.folder.name
@@ -209,6 +233,16 @@ def _add_folder(folder: Path, workshop: Workshop, report: Report) -> InstalledAt
             tally.add(size)
             tally.say()
         return _place_package(inner / "atlas", named, workshop, keys, str(folder))
+
+
+def _the_atlas_in(path: Path) -> Path:
+    """Return the one manifest of a component store, or of what holds one; else the path itself."""
+    stores = (path, path / inventory.COMPONENT_STORE)
+    manifests = [one for store in stores for one in store.glob(f"atlases/*/*/{cache.MANIFEST}")]
+    if len(manifests) > 1:
+        message = f"{path} holds several atlases; name the manifest of one, such as {manifests[0]}."
+        raise InvalidInputError(message)
+    return manifests[0] if manifests else path
 
 
 def _components_in(store: Path, named: InstalledAtlas) -> list[Path]:
@@ -255,6 +289,12 @@ def _named_by_metadata(folder: Path) -> InstalledAtlas:
     return InstalledAtlas(name, version, folder)
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    if not other.is_file() or other.stat().st_size != path.stat().st_size:
+        return False
+    return inventory.sha256_of(other) == inventory.sha256_of(path)
+
+
 def _place_components(
     store: Path, workshop: Workshop, report: Report, origin: str
 ) -> InstalledAtlas:
@@ -270,15 +310,16 @@ def _place_components(
         for path in sorted(one for one in store.rglob("*") if one.is_file()):
             if path.name != cache.MANIFEST or path.parent.parent.parent.name != "atlases":
                 key = path.relative_to(store)
-                (target / key).parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target / key)
+                if not _is_same(path, target / key):  # shared with an atlas that is here
+                    (target / key).parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(target / key)
         settle(target, [])
         place = target / manifest.relative_to(store)
         place.parent.mkdir(parents=True, exist_ok=True)
         added = InstalledAtlas(manifest.parent.parent.name, version, place.parent)
         with workshop.locked(f"{added.name}_v{added.version_text}"):
-            manifest.replace(place)
             workshop.tag()
+            manifest.replace(place)
             inventory.store(workshop.layer, verification.survey(added, report, origin))
     if added is None:
         text = "It holds no manifest, atlases/<name>/<major>_<minor>/manifest.json."

@@ -6,6 +6,7 @@ the last index seen, else the facts that come with the package.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -236,7 +237,8 @@ def _of_release(library: Library, name: str, wanted: tuple[int, int] | None) -> 
         library.workshop(f"describe {name}") if cache.first_writable(library.layers) else None
     )
     if workshop is not None:
-        facts["download_bytes"] = install.plan(release, workshop, selection.Parts()).total_bytes
+        with contextlib.suppress(RemoteError):  # one that lists nothing: the size is not known
+            facts["download_bytes"] = install.plan(release, workshop, selection.Parts()).total_bytes
     return facts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from bg_atlasapi.errors import StorageError
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-ELSEWHERE = "Choose another folder with BRAINGLOBE_DIR or 'brainglobe config -k brainglobe_dir'."
+ELSEWHERE = (
+    "Choose another folder with BRAINGLOBE_DIR or 'brainglobe config -k brainglobe_dir -v FOLDER'."
+)
 
 
 def unique(name: str) -> str:
@@ -26,10 +29,16 @@ def unique(name: str) -> str:
     return f"{name}~{_host()}~{os.getpid()}~{os.urandom(4).hex()}"
 
 
+@functools.cache
 def _host() -> str:
+    """Name what process ids are counted in: a machine, on Linux also the container."""
     import platform
 
-    return "".join(c if c.isalnum() else "-" for c in platform.node())[:40]
+    name = "".join(c if c.isalnum() else "-" for c in platform.node())[:40]
+    with contextlib.suppress(OSError):  # containers can have the name of their host
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path, "pid:[4026531836]"
+        name += "-" + "".join(c for c in space if c.isdigit())
+    return name
 
 
 def maker_is_gone(name: str) -> bool:
@@ -48,6 +57,13 @@ def maker_is_gone(name: str) -> bool:
     except (OSError, OverflowError):
         return False
     return False
+
+
+def maker_is_at_work(name: str) -> bool:
+    """Say whether the process that made a ``unique`` name certainly is on this machine still."""
+    parts = name.rsplit("~", 3)
+    mine = len(parts) == 4 and parts[1] == _host() and parts[2].isdigit()
+    return os.name == "posix" and mine and not maker_is_gone(name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -155,7 +171,8 @@ def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Itera
         if error.errno in _FULL:
             raise full_disk(folder, what, needed, kept) from error
         if error.errno in _CLOSED:
-            place = error.filename or folder
+            inside = folder in Path(os.fsdecode(error.filename or folder)).parents
+            place = folder if inside else error.filename or folder
             message = f"Cannot {what}: {place} is not writable ({error.strerror}). {ELSEWHERE}"
             raise StorageError(message) from error
         raise
@@ -164,10 +181,9 @@ def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Itera
 def full_disk(folder: Path, what: str, needed: int, kept: str = "") -> StorageError:
     """Return the error of a full disk, with figures."""
     free = free_bytes(folder)
-    figures = [
-        f"{needed:,} bytes needed" if needed else "",
-        "" if free is None else f"{free:,} bytes free",
-    ]
-    detail = ", ".join(figure for figure in figures if figure)
+    # What was half-made is removed again by now, so what is free did not do.
+    need = f"{needed:,}" if needed or free is None else f"more than {free:,}"
+    room = "" if free is None else f", {free:,} bytes free"
+    detail = f"{need} bytes needed{room}"
     message = f"Cannot {what}: the disk of {folder} is full ({detail}). {kept} {ELSEWHERE}"
     return StorageError(" ".join(message.split()))

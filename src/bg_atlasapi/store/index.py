@@ -21,6 +21,7 @@ from typing import Any
 
 from bg_atlasapi.errors import InvalidInputError, RefusedError
 from bg_atlasapi.store import cache, disk, inventory
+from bg_atlasapi.store.transport import http
 
 DAY_S = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
@@ -68,6 +69,7 @@ def parse_conf(text: bytes, where: str) -> dict[str, tuple[Version, ...]]:
     RefusedError
         If it is something else.
     """
+    where = http.without_login(where)
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
@@ -82,6 +84,9 @@ def parse_conf(text: bytes, where: str) -> dict[str, tuple[Version, ...]]:
         with contextlib.suppress(InvalidInputError):  # one odd line does not hide the others
             if is_name(name):
                 found[name] = (cache.parse_version(version),)
+    if section and not found:  # cut short, or not an index after all
+        line = " = ".join(next(iter(section.items())))[:60]
+        raise RefusedError(f"{where} is not an index of atlases (name = 1.2): it has {line!r}.")
     return found
 
 
@@ -107,6 +112,29 @@ def recall(layers: Iterable[Path], remote: str) -> Index | None:
     """Return the newest index of a remote that was kept, None if there is none."""
     found = [one for layer in layers if (one := _load(_path(layer, remote))) is not None]
     return max(found, key=lambda one: one.seen, default=None)
+
+
+def note_failure(layers: Iterable[Path], remote: str) -> None:
+    """Keep in mind that a remote could not be asked, so that nobody asks in vain all day."""
+    layer = cache.first_writable(layers)
+    if layer is not None:
+        with contextlib.suppress(OSError):
+            disk.write_text(_path(layer, remote).with_suffix(".failed"), "")
+
+
+def failed_today(layers: Iterable[Path], remote: str) -> bool:
+    """Say whether a remote could not be asked within a day, nor since."""
+    failed = [_modified(_path(layer, remote).with_suffix(".failed")) for layer in layers]
+    seen = recall(layers, remote)
+    last = max(failed, default=0.0)
+    return time.time() - last < DAY_S and (seen is None or seen.seen < last)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _load(path: Path) -> Index | None:

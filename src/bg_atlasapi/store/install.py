@@ -9,19 +9,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bg_atlasapi.errors import (
-    AtlasError,
+    ChecksumError,
     IncompleteAtlasError,
     InvalidAtlasError,
-    RefusedError,
     StorageError,
 )
 from bg_atlasapi.formats import packaged
-from bg_atlasapi.store import cache, disk, inventory, selection
+from bg_atlasapi.store import cache, disk, inventory, limbo, offered, selection
 from bg_atlasapi.store.archive import settle, unpack
 from bg_atlasapi.store.inventory import COMPONENTS, PACKAGES, Inventory
+from bg_atlasapi.store.offered import INVENTORY_KEY
 from bg_atlasapi.store.remotes import Release
 from bg_atlasapi.store.selection import Parts
 from bg_atlasapi.store.transfer import download, files
@@ -32,7 +32,10 @@ from bg_atlasapi.store.workshop import Workshop, swap
 
 _KEPT = "What was downloaded stays for the next try."
 # Findings that bytes which went wrong on the way also cause: worth a second download.
-_MAYBE_THE_WAY = {"damaged", "corrupt", "checksum", "trailing-data"}
+_MAYBE_THE_WAY = {
+    *("damaged-archive", "not-an-archive", "trailing-data", "empty-archive"),
+    *("odd-header", "odd-size", "header-too-large", "sparse-file"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def plan(release: Release, workshop: Workshop, parts: Parts) -> Plan:
         If the remote does not say.
     """
     if release.layout == COMPONENTS:
-        listed = _component_files(release, parts)
+        listed = offered.files_of(release, parts)
         wanted = _wanted(listed, workshop.layer)
         sized = all(one.size is not None for one in listed)
         missing = files.missing_bytes(wanted) if sized else None
@@ -83,8 +86,11 @@ def plan(release: Release, workshop: Workshop, parts: Parts) -> Plan:
         return Plan(release, target.parent, tuple(listed), missing, parts)
     size = release.remote.source.size(release.archive)
     target = workshop.layer / release.folder_name
-    here = disk.size_of(workshop.parts(release.url, release.folder_name))
+    pieces = workshop.parts(release.url, release.folder_name).glob("[0-9]*")
+    here = sum(disk.size_of(piece) for piece in pieces)
     missing = None if size is None else max(size - here, 0)
+    if target.is_dir() and _wider(workshop.layer, release, parts) is None:
+        missing = 0
     return Plan(release, target, (Listed(release.archive, size),), missing, parts)
 
 
@@ -136,33 +142,54 @@ def _install_package(
 ) -> cache.InstalledAtlas:
     target = workshop.layer / release.folder_name
     done = cache.InstalledAtlas(release.name, release.version, target)
-    if target.is_dir() and not again:
-        return done
-    last_error: AtlasError | None = None
+    parts = selection.of_package(parts)
+    replaces = target.is_dir()
+    if replaces and not again:
+        more = _wider(workshop.layer, release, parts)
+        if more is None:
+            return done
+        parts = more  # one archive, so what is here comes once more
+    last_error: OSError | ValueError | None = None
     for ranges in (True, False):
         try:
-            _fetch_package(release, workshop, parts, report, ranges=ranges)
-        except (download.ChangedError, InvalidAtlasError, IncompleteAtlasError) as error:
+            _fetch_package(release, workshop, parts, report, ranges=ranges, replaces=replaces)
+        except (
+            *(download.ChangedError, ChecksumError, InvalidAtlasError, IncompleteAtlasError),
+            FileNotFoundError,  # another process cleared up
+        ) as error:
+            if target.is_dir() and not replaces:
+                return done  # it finished the same download
             if not _worth_another(error) or last_error is not None:
                 raise
             last_error = error
-        except FileNotFoundError as error:
-            if isinstance(error, AtlasError) or not target.is_dir():
-                raise
-            return done  # another process finished the same download and cleared up
         else:
             return done
     raise AssertionError  # pragma: no cover - the second round returns or raises
 
 
-def _worth_another(error: AtlasError) -> bool:
+def _wider(layer: Path, release: Release, parts: Parts) -> Parts | None:
+    """Return what an installed package must grow to, None if it has all that is wanted."""
+    known = inventory.load(layer, release.name, release.version_text)
+    wanted = selection.of_package(parts)
+    if known is None or not known.parts or selection.holds(known.parts, wanted):
+        return None
+    return selection.together(known.parts, wanted)
+
+
+def _worth_another(error: OSError | ValueError) -> bool:
     if isinstance(error, InvalidAtlasError):
         return any(finding.code in _MAYBE_THE_WAY for finding in error.findings)
     return True
 
 
 def _fetch_package(
-    release: Release, workshop: Workshop, parts: Parts, report: Report, *, ranges: bool
+    release: Release,
+    workshop: Workshop,
+    parts: Parts,
+    report: Report,
+    *,
+    ranges: bool,
+    replaces: bool,
 ) -> None:
     """Download, unpack, check and put in place."""
     expected = _published(release)
@@ -190,12 +217,15 @@ def _fetch_package(
             )
             incoming.finish()
             packaged.require_files(folder)
-        except (InvalidAtlasError, IncompleteAtlasError):
+        except (InvalidAtlasError, IncompleteAtlasError) as error:
+            if incoming.has_hash and _worth_another(error):
+                incoming.finish()  # tells if it is not what was published, the better reason
             incoming.discard()  # the next try would unpack the same
             raise
         report(DOWNLOAD, incoming.done, incoming.total or incoming.done)
         keys = [(one.key, one.size, one.sha256) for one in unpacked.members]
-        put_in_place(folder, workshop, release, keys, release.url, parts)
+        if replaces or not (workshop.layer / release.folder_name).is_dir():
+            put_in_place(folder, workshop, release, keys, release.url, parts)
         incoming.discard()
 
 
@@ -232,9 +262,15 @@ def put_in_place(
         named.name, version, PACKAGES, origin, _now(), inventory.stamped(folder, keys), texts
     )
     workshop.tag()
-    inventory.store(workshop.layer, made)
+    replacing = target.is_dir()
+    if replacing:  # whichever folder is there meanwhile, no inventory of the other judges it
+        inventory.path_of(workshop.layer, named.name, version).unlink(missing_ok=True)
+    else:
+        inventory.store(workshop.layer, made)
     old = folder.with_name(disk.unique(f"{target.name}.old"))
-    swap(folder, target, old)
+    swapped = swap(folder, target, old if replacing else None)
+    if replacing and swapped:
+        inventory.store(workshop.layer, made)
     if old.exists():
         disk.remove(old)
     return target
@@ -261,78 +297,32 @@ def _side_hash(release: Release) -> str | None:
 def _require_space(workshop: Workshop, needed: int, name: str) -> None:
     free = disk.free_bytes(workshop.downloads)
     if free is not None and needed > free:
-        raise disk.full_disk(workshop.downloads, f"install {name}", needed, _KEPT)
+        elsewhere = workshop.layer not in workshop.downloads.parents
+        why = " It is the folder for downloads, interm_download_dir." if elsewhere else ""
+        raise disk.full_disk(workshop.downloads, f"install {name}", needed, _KEPT + why)
 
 
 # Components
 
-INVENTORY_KEY = "inventory.json"
 
+def _wanted(
+    listed: Sequence[Listed], layer: Path, before: Inventory | None = None, *, again: bool = False
+) -> list[files.Wanted]:
+    """Say where files go, and which of those that are here may be taken as they are.
 
-def _component_files(release: Release, parts: Parts) -> list[Listed]:
-    """Return the files of a component atlas, keys relative to the store, the manifest last."""
-    remote = release.remote
-    manifest = remote.source.read(release.manifest)
-    components = selection.components_of(manifest, release.url)
-    listed = _remote_inventory(release)
-    if listed is None:
-        below = selection.prefixes(components, parts)
-        listed = [one for prefix in below for one in _listing(release, prefix)]
-    chosen = selection.choose(
-        [one for one in listed if _stays_inside(one.key)],
-        components,
-        parts,
-        remote.source.read,
-    )
-    keys = {one.key for one in chosen}
-    for needed in (components.terminology, *_volumes(components, parts)):
-        if not any(key.startswith(needed) for key in keys):
-            message = (
-                f"{remote.address} has no files in {needed}, which {release.url} names, or cannot "
-                "list them: it has no inventory.json, speaks no S3 and shows no pages of folders. "
-                "Whoever runs it can make the inventory: brainglobe inventory FOLDER."
-            )
-            raise RefusedError(message, 404)
-    own = next((one for one in listed if one.key == release.manifest), None)
-    return [*chosen, own or Listed(release.manifest, len(manifest))]
-
-
-def _volumes(components: selection.Components, parts: Parts) -> list[str]:
-    needed = {"annotation": components.annotation_set, "template": components.template}
-    return [prefix for name, prefix in needed.items() if name in parts.names]
-
-
-def _listing(release: Release, prefix: str) -> list[Listed]:
-    """List a folder; none is like an empty one, because some parts are optional."""
-    try:
-        return list(release.remote.source.files(prefix))
-    except RefusedError as error:
-        if error.is_absence:
-            return []
-        raise
-
-
-def _stays_inside(key: str) -> bool:
-    path = PurePosixPath(key)
-    odd = any(ord(c) < 32 or c in '\\:*?"<>|' for c in key)
-    return bool(key) and not path.is_absolute() and ".." not in path.parts and not odd
-
-
-def _remote_inventory(release: Release) -> list[Listed] | None:
-    """Return the files that the remote's inventory lists, beside the manifest or for the store."""
-    remote = release.remote
-    beside = f"{release.manifest.rpartition('/')[0]}/{INVENTORY_KEY}"
-    for key in (beside, INVENTORY_KEY):
-        text = remote.source.read_if_there(key)
-        known = Inventory.from_text(text.decode("utf-8", "replace")) if text else None
-        if known is not None:
-            return [Listed(e.key, e.size, e.sha256) for e in known.entries.values()]
-    return None
-
-
-def _wanted(listed: Sequence[Listed], layer: Path) -> list[files.Wanted]:
+    Where the remote publishes no hash, a file that was installed must be as it was then: taken by
+    its size, a damaged one would be recorded as sound.
+    """
     store = layer / inventory.COMPONENT_STORE
-    return [files.Wanted(one, store / one.key) for one in listed]
+    known = before.entries if before is not None else {}
+    return [
+        files.Wanted(
+            one,
+            store / one.key,
+            "" if again else known[one.key].sha256 if one.key in known else None,
+        )
+        for one in listed
+    ]
 
 
 def _install_components(
@@ -341,17 +331,17 @@ def _install_components(
     store = workshop.layer / inventory.COMPONENT_STORE
     target = store / release.manifest
     done = cache.InstalledAtlas(release.name, release.version, target.parent)
-    before = inventory.load(workshop.layer, release.name, release.version_text)
-    if (
-        target.is_file()
-        and not again
-        and before is not None
-        and set(parts.texts) <= set(before.parts)
-    ):
+    known = inventory.load(workshop.layer, release.name, release.version_text)
+    before = known if target.is_file() else None  # else it is of an atlas that is gone
+    if before is not None and not again and selection.holds(before.parts, parts):
         return done
-    listed = _component_files(release, parts)
-    wanted = _wanted(listed, workshop.layer)
+    listed = offered.files_of(release, parts)
+    wanted = _wanted(listed, workshop.layer, known, again=again)
     _require_space(workshop, files.missing_bytes(wanted), release.name)
+    keys = {one.key for one in listed}
+    if known is not None:
+        keys.update(known.entries)
+    note = limbo.note(workshop.layer, release.name, release.version_text, keys)
     with workshop.staged(release.manifest.replace("/", "-")) as folder:
         # The manifest waits beside: with it in its place the atlas is there.
         wanted[-1] = replace(wanted[-1], target=folder / cache.MANIFEST)
@@ -375,6 +365,7 @@ def _install_components(
         settle(folder, [cache.MANIFEST])
         wanted[-1].target.replace(target)
         disk.sync_folder(target.parent)
+    note.unlink(missing_ok=True)
     return done
 
 

@@ -9,10 +9,11 @@ was touched since is hashed again. An atlas without an inventory (put there by h
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ OWN_FOLDER = ".bg_atlasapi"
 COMPONENT_STORE = "brainglobe-atlasapi"
 PACKAGES, COMPONENTS = "packages", "components"
 _FORMAT = 1
+_HEAD = ("name", "version", "layout", "origin", "installed")
 _BLOCK = 1 << 20
 
 
@@ -86,16 +88,9 @@ class Inventory:
         """Return the inventory as it is stored: JSON, a line a file, with a hash of its own."""
         rows = [asdict(entry) for entry in self.entries.values()]
         lines = ",\n".join(json.dumps([*row.values()]) for row in rows)
-        head = {
-            "format": _FORMAT,
-            "name": self.name,
-            "version": self.version,
-            "layout": self.layout,
-            "origin": self.origin,
-            "installed": self.installed,
-            "parts": list(self.parts),
-            "digest": hashlib.sha256(lines.encode()).hexdigest(),
-        }
+        head: dict[str, Any] = {"format": _FORMAT}
+        head |= {key: getattr(self, key) for key in _HEAD} | {"parts": list(self.parts)}
+        head["digest"] = _digest(head, lines)
         return f"{json.dumps(head)[:-1]},\n" + f'"files": [\n{lines}\n]}}\n'
 
     @classmethod
@@ -104,23 +99,27 @@ class Inventory:
         try:
             stored = json.loads(text)
             lines = text.partition('"files": [\n')[2].rpartition("\n]")[0]
-            if (
-                stored["format"] != _FORMAT
-                or stored["digest"] != hashlib.sha256(lines.encode()).hexdigest()
-            ):
+            head = {key: stored[key] for key in ("format", *_HEAD, "parts")}
+            if stored["format"] != _FORMAT or stored["digest"] != _digest(head, lines):
                 return None
-            entries = {row[0]: Entry(*row) for row in stored["files"]}
-            return cls(
-                name=stored["name"],
-                version=stored["version"],
-                layout=stored["layout"],
-                origin=stored["origin"],
-                installed=stored["installed"],
-                entries=entries,
-                parts=tuple(stored["parts"]),
-            )
+            entries = {row[0]: _entry(row) for row in stored["files"]}
+            facts = {key: str(stored[key]) for key in _HEAD}
+            return cls(**facts, entries=entries, parts=tuple(map(str, stored["parts"])))
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
+
+
+def _digest(head: Mapping[str, Any], lines: str) -> str:
+    """Tell a damaged inventory; every open computes it, so no cryptography is loaded for it."""
+    return f"{zlib.crc32(f'{json.dumps(head)}{lines}'.encode()):08x}"
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    """Read a row; anybody can write an inventory of a remote, digest and all."""
+    kinds = (str, int, str, int)
+    if not all(type(value) is kind for value, kind in zip(row, kinds, strict=True)) or row[1] < 0:
+        raise ValueError(row)
+    return Entry(*row)
 
 
 def path_of(layer: Path, name: str, version: str) -> Path:
@@ -134,7 +133,9 @@ def load(layer: Path, name: str, version: str) -> Inventory | None:
         text = path_of(layer, name, version).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
-    return Inventory.from_text(text)
+    found = Inventory.from_text(text)
+    is_its_own = found is not None and (found.name, found.version) == (name, version)
+    return found if is_its_own else None
 
 
 def store(layer: Path, inventory: Inventory) -> None:
@@ -167,6 +168,8 @@ def sha256_of(path: Path, report: Callable[[int], None] | None = None) -> str:
     report
         Called with the bytes of each block that was read.
     """
+    import hashlib
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -215,6 +218,8 @@ class Checker:
             identity = identify(self._root_dir)
             if identity is not None:
                 self._inventory = load(*identity)
+                if self._inventory is None and path_of(*identity).exists():
+                    _warn_of_damage(*identity)
             if self._inventory is not None and identity is not None:
                 self._base = str(base_of(identity[0], self._inventory)) + os.sep
             self._looked = True
@@ -239,6 +244,14 @@ class Checker:
         assert self._inventory is not None
         name = f"{self._inventory.name}@{self._inventory.version}"
         return f"Mend it with: brainglobe verify {name} --repair"
+
+
+def _warn_of_damage(layer: Path, name: str, version: str) -> None:
+    logging.getLogger("bg_atlasapi").warning(
+        "%s, the record of what %s %s consists of, is damaged: its files are read unchecked. "
+        "To record them anew: brainglobe verify %s@%s",
+        *(path_of(layer, name, version), name, version, name, version),
+    )
 
 
 def checker(root_dir: Path) -> Checker:

@@ -7,11 +7,9 @@ tries the next remote when one fails, and never removes the old before the new i
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from bg_atlasapi import settings
 from bg_atlasapi.errors import (
@@ -23,10 +21,10 @@ from bg_atlasapi.errors import (
     StorageError,
 )
 from bg_atlasapi.settings import PathLike
-from bg_atlasapi.store import cache, disk, index, install, inventory, selection
+from bg_atlasapi.store import cache, disk, index, install, inventory, limbo, selection
 from bg_atlasapi.store.cache import InstalledAtlas
 from bg_atlasapi.store.install import Plan
-from bg_atlasapi.store.remotes import Release, Remotes
+from bg_atlasapi.store.remotes import Release, Remotes, together
 from bg_atlasapi.store.selection import Parts
 from bg_atlasapi.store.transfer.progress import Report, silent
 from bg_atlasapi.store.workshop import Workshop
@@ -156,9 +154,11 @@ def install_atlas(
 def _has(atlas: InstalledAtlas, parts: Parts) -> bool:
     """Say whether parts are installed; of an atlas that was put here by hand, all there is."""
     known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
-    if known is None or (known.layout == inventory.PACKAGES and not known.parts):
+    if known is None:
         return True
-    return set(parts.texts) <= set(known.parts)
+    if known.layout == inventory.PACKAGES:
+        return not known.parts or selection.holds(known.parts, selection.of_package(parts))
+    return selection.holds(known.parts, parts)
 
 
 def fetch(
@@ -182,8 +182,7 @@ def fetch(
             errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    reasons = " ".join(dict.fromkeys(str(error) for error in errors))
-    raise RemoteError(f"{name} could not be installed from any remote. {reasons}")
+    raise RemoteError(f"{name} could not be installed from any remote. {together(errors)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +220,29 @@ def newest_release(library: Library, name: str) -> Release:
     return next(iter(library.remotes.releases(name)))
 
 
+def _newer_release(
+    library: Library, before: InstalledAtlas, *, force: bool
+) -> tuple[tuple[int, int], Parts] | None:
+    """Return the version and the parts an update installs, None if there is nothing to do."""
+    release = newest_release(library, before.name)
+    if release.version <= before.version and not force:
+        return None
+    known = inventory.load(before.layer, before.name, before.version_text)
+    same_layout = known is not None and known.parts and known.layout == release.layout
+    parts = selection.parse(known.parts) if known is not None and same_layout else Parts()
+    return max(release.version, before.version), parts
+
+
+def plan_update(library: Library, name: str, *, force: bool = False) -> Plan | None:
+    """Find out what ``update_atlas`` would bring, None for nothing; parameters as there."""
+    before = library.find(name)
+    wanted = _newer_release(library, before, force=force)
+    if wanted is None:
+        return None
+    version, parts = wanted
+    return plan(library, before.name, f"{version[0]}.{version[1]}", parts)
+
+
 def update_atlas(
     library: Library, name: str, report: Report = silent, *, force: bool = False
 ) -> Update:
@@ -241,13 +263,10 @@ def update_atlas(
         As ``install_atlas``; the old version is still there.
     """
     before = library.find(name)
-    known = inventory.load(before.layer, before.name, before.version_text)
-    release = newest_release(library, before.name)
-    if release.version <= before.version and not force:
+    wanted = _newer_release(library, before, force=force)
+    if wanted is None:
         return Update(before, before)
-    same_layout = known is not None and known.parts and known.layout == release.layout
-    parts = selection.parse(known.parts) if known is not None and same_layout else Parts()
-    version = max(release.version, before.version) if not force else release.version
+    version, parts = wanted
     after = fetch(library, before.name, version, parts, report, again=force)
     if after.version == before.version or before.layer not in library.layers:
         return Update(before, after)
@@ -300,40 +319,26 @@ def remove_version(atlas: InstalledAtlas) -> None:
 
 def _remove_components(atlas: InstalledAtlas) -> None:
     """Remove the manifest, then the files that no other atlas of the store needs."""
+    from bg_atlasapi.store import verification
+
     store = atlas.layer / inventory.COMPONENT_STORE
     known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
     own = set(known.entries) if known else set()
-    shared = _named_by_others(atlas)
+    shared = limbo.needed(atlas.layer, atlas)
+    made = None  # OBJ files that were made of the meshes for other software
+    with contextlib.suppress(AtlasError, OSError):
+        named = selection.components_of((atlas.path / cache.MANIFEST).read_bytes(), "")
+        found = verification.component_files(atlas)  # put there by hand, or by a killed install
+        own |= {path.relative_to(store).as_posix() for path in found}
+        if named.annotation_set not in shared:
+            made = store / inventory.OWN_FOLDER / "meshes" / named.annotation_set.partition("/")[2]
+    note = limbo.note(atlas.layer, atlas.name, atlas.version_text, own)
+    (atlas.path / cache.MANIFEST).unlink(missing_ok=True)
     disk.remove(atlas.path)
-    for key in sorted(own):
-        if not any(key.startswith(prefix) for prefix in shared):
-            with contextlib.suppress(FileNotFoundError):
-                (store / key).unlink()
-    for folder in sorted({(store / key).parent for key in own}, reverse=True):
-        _remove_empty(folder, store)
-    _remove_empty(atlas.path.parent, store)
-
-
-def _named_by_others(atlas: InstalledAtlas) -> set[str]:
-    """Return the folders of components that other manifests of the store name."""
-    found: set[str] = set()
-    for other in cache.installed([atlas.layer]):
-        if other.layout == inventory.COMPONENTS and other.path != atlas.path:
-            with contextlib.suppress(AtlasError, OSError, json.JSONDecodeError):
-                manifest = (other.path / cache.MANIFEST).read_bytes()
-                named = selection.components_of(manifest, str(other.path))
-                found |= {named.terminology, named.coordinate_space, named.annotation_set}
-                found |= {named.template, *named.references}
-    return found
-
-
-def _remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder and those above it, as long as they are empty."""
-    while folder != top and top in folder.parents:
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return
-        folder = folder.parent
+    if made is not None:
+        disk.remove(made)
+        limbo.remove_empty(made.parent, store)
+    limbo.drop(atlas.layer, limbo.unneeded(atlas.layer, own, shared))
+    limbo.remove_empty(atlas.path.parent, store)
+    inventory.path_of(atlas.layer, atlas.name, atlas.version_text).unlink(missing_ok=True)
+    note.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ background, a while after an atlas was opened: a script that ends before uses no
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from bg_atlasapi import settings
 
 _DELAY_S = 3.0
 _looked_for: set[tuple[str, tuple[int, int]]] = set()
-_log = logging.getLogger("bg_atlasapi")
 
 
 def latest(
@@ -47,6 +45,8 @@ def latest(
             asked = remotes.Remotes([address], layers)
             with contextlib.suppress(RemoteError):
                 seen = next(iter(asked.indexes()), seen)
+            if asked.failures:
+                index.note_failure(layers, address)
         if seen is not None and seen.versions.get(name):
             return max(seen.versions[name])
     return None
@@ -69,9 +69,14 @@ def _look(
     addresses: Sequence[str], layers: Sequence[Path], name: str, version: tuple[int, int]
 ) -> None:
     with contextlib.suppress(Exception):  # nobody asked, so nobody is told of failures
-        found = latest(addresses, layers, name)
+        from bg_atlasapi.store import index
+
+        asked = [one for one in addresses if not index.failed_today(layers, one)]
+        found = latest(asked, layers, name)
         if found is not None and found > version:
-            _log.warning(
+            import logging
+
+            logging.getLogger("bg_atlasapi").warning(
                 "%s %d.%d is available (%d.%d is installed): brainglobe update %s",
                 name,
                 *found,

@@ -39,6 +39,16 @@ def _take(file: IO[bytes]) -> bool:
     return True
 
 
+def _give(file: IO[bytes]) -> None:
+    """Unlock. Closing is not enough: a child forked meanwhile has the file open too."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
 @contextlib.contextmanager
 def waiting(path: Path) -> Iterator[None]:
     """Hold a lock file while the block runs, waiting for other processes first.
@@ -57,4 +67,17 @@ def waiting(path: Path) -> Iterator[None]:
             file = stack.enter_context(path.open("ab"))
             while not _take(file):
                 time.sleep(_PAUSE_S)
+            stack.callback(_give, file)
         yield
+
+
+def held(path: Path) -> bool:
+    """Say whether a process holds a lock file just now."""
+    try:
+        with path.open("ab") as file:
+            if not _take(file):
+                return True
+            _give(file)
+    except OSError:
+        pass
+    return False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bg_atlasapi.store import cache, description, disk, inventory
+from bg_atlasapi.store import cache, description, disk, inventory, limbo
 from bg_atlasapi.store.lifecycle import Library, remove_version
 from bg_atlasapi.store.workshop import Workshop
+
+_HALF_MADE = "half-made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,12 @@ def prune(library: Library, *, dry_run: bool = False) -> list[Pruned]:
 
 
 def _prune_leftovers(workshop: Workshop, *, dry_run: bool) -> list[Pruned]:
-    found = [(path, "half-made") for path in workshop.leftovers()]
+    idle = (path for path in workshop.leftovers() if not disk.maker_is_at_work(path.name))
+    found = [(path, _HALF_MADE) for path in idle]
+    if workshop.is_busy():
+        return _removed(workshop, found, dry_run=dry_run)
+    noted = [key for keys in limbo.noted(workshop.layer).values() for key in keys]
+    found += _limbo(workshop.layer)
     if workshop.downloads.is_dir():
         found += [(path, "interrupted download") for path in sorted(workshop.downloads.iterdir())]
     here = {(a.name, a.version_text) for a in cache.installed([workshop.layer])}
@@ -77,9 +85,28 @@ def _prune_leftovers(workshop: Workshop, *, dry_run: bool) -> list[Pruned]:
         name, _, version = path.stem.rpartition("_v")
         if (name, version) not in here:
             found.append((path, "inventory of an atlas that is gone"))
-    gone = [Pruned(path, disk.size_of(path), reason) for path, reason in found]
+    gone = _removed(workshop, found, dry_run=dry_run)
+    if not dry_run:
+        limbo.tidy(workshop.layer, noted)
+    return gone
+
+
+def _limbo(layer: Path) -> list[tuple[Path, str]]:
+    """Find the files that an interrupted installation or removal left in the store."""
+    notes = limbo.noted(layer)
+    keys = frozenset[str]().union(*notes.values())
+    files = limbo.unneeded(layer, keys, limbo.needed(layer))
+    found = [(path, "of an atlas that is not there") for path in files]
+    return [*found, *((note, "note of them") for note in notes)]
+
+
+def _removed(
+    workshop: Workshop, found: Sequence[tuple[Path, str]], *, dry_run: bool
+) -> list[Pruned]:
+    every = [Pruned(path, disk.size_of(path), reason) for path, reason in found]
+    gone = [one for one in every if one.size or not one.path.is_dir() or one.reason == _HALF_MADE]
     if not dry_run:
         with disk.explained(workshop.layer, "prune"):
-            for one in gone:
+            for one in every:
                 disk.remove(one.path)
-    return [one for one in gone if one.size or not one.path.is_dir() or one.reason == "half-made"]
+    return gone

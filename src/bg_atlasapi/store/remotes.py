@@ -24,6 +24,7 @@ from bg_atlasapi.errors import (
 )
 from bg_atlasapi.store import cache, index, inventory
 from bg_atlasapi.store.index import Index, Version
+from bg_atlasapi.store.transport import http
 from bg_atlasapi.store.transport.addresses import source_of
 from bg_atlasapi.store.transport.folders import FolderSource
 from bg_atlasapi.store.transport.sources import Source
@@ -63,10 +64,9 @@ class Release:
 
     @property
     def url(self) -> str:
-        """Address of the archive or the manifest."""
-        if self.layout == inventory.PACKAGES:
-            return self.remote.source.url(self.archive)
-        return self.remote.source.url(self.manifest)
+        """Address of the archive or the manifest, for people and records: without a login."""
+        key = self.archive if self.layout == inventory.PACKAGES else self.manifest
+        return http.without_login(self.remote.source.url(key))
 
 
 class Remote:
@@ -132,8 +132,8 @@ class Remote:
             if archives:
                 return self._made(inventory.PACKAGES, archives)
         message = (
-            f"{self.address} is not a place to install atlases from: it has neither {CONF} nor "
-            f"atlases/{CONF}."
+            f"{http.without_login(self.address)} is not a place to install atlases from: it has "
+            f"neither {CONF} nor atlases/{CONF}."
         )
         raise RefusedError(message, 404)
 
@@ -161,12 +161,15 @@ class Remote:
         if version is None or version in known:
             return Release(self, name, version or max(known), offered.layout)
         release = Release(self, name, version, offered.layout)
-        if offered.layout == inventory.COMPONENTS or isinstance(self.source, FolderSource):
-            return release if version in self.versions(name) else None
-        try:
-            self.source.size(release.archive)  # an index lists only the newest
+        packages = offered.layout == inventory.PACKAGES
+        if not packages or isinstance(self.source, FolderSource):
+            listed = version in self.versions(name)
+            if listed or isinstance(self.source, FolderSource):
+                return release if listed else None
+        try:  # an index has only the newest, and not every host lists
+            self.source.size(release.archive if packages else release.manifest)
         except RefusedError as error:
-            if error.is_absence:
+            if error.is_absence or (error.status == 403 and self.source.hides_absence):
                 return None
             raise
         return release
@@ -286,14 +289,13 @@ class Remotes:
     def _unasked(self) -> str:
         if not self.failures:
             return ""
-        reasons = " ".join(dict.fromkeys(str(error) for error in self.failures.values()))
-        return f" Not every remote could be asked: {reasons}"
+        return f" Not every remote could be asked: {together(self.failures.values())}"
 
     def _nobody_asked(self, name: str, known: Sequence[str]) -> RemoteError:
         errors = list(self.failures.values())
-        is_known = f"{name} is a published atlas" if name in known else f"{name} is not installed"
-        reasons = " ".join(dict.fromkeys(str(error) for error in errors))
-        message = f"{is_known}, but it cannot be downloaded now. {reasons}"
+        message = f"{name} cannot be downloaded now: {together(errors)}"
+        if name not in known and (close := similar(name, known, 0.8)):
+            message += f" If the name is not right, did you mean {' or '.join(close)}?"
         for kind in (OfflineError, UnreachableError):
             if all(isinstance(error, kind) for error in errors):
                 return kind(message)
@@ -303,8 +305,24 @@ class Remotes:
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """Return the sentence for a name that nobody knows, with close matches."""
-    names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    close += [one for one in names if name.lower() in one.lower() and one not in close][:3]
+    close = similar(name, known)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"There is no atlas {name!r}.{hint} List all with 'brainglobe list'."
+
+
+def similar(name: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Return the known names that may have been meant, best first."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=cutoff)
+    return close + [one for one in names if name.lower() in one.lower() and one not in close][:3]
+
+
+def together(errors: Iterable[Exception]) -> str:
+    """Join the messages of several remotes; what to do about all of them is said once."""
+    errors = list(errors)
+    if all(isinstance(error, OfflineError) for error in errors):
+        return f"BRAINGLOBE_OFFLINE is set. Unset it to use the network. {http.WITHOUT_NETWORK}"
+    texts = list(dict.fromkeys(str(error) for error in errors))
+    advice = f" {http.WITHOUT_NETWORK}"
+    said = advice if any(text.endswith(advice) for text in texts) else ""
+    return " ".join(text.removesuffix(advice) for text in texts) + said

@@ -25,7 +25,7 @@ _LOCATION = re.compile(r"/?[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*/?")
 _MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "meter": 1e3}
 _METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray", ".zmetadata")
 _MESHES = "annotations.precomputed/mesh/"
-_ANNOTATION = "annotations_compressed.ome.zarr/"
+ANNOTATION = "annotations_compressed.ome.zarr/"
 _MASKS, _HEMISPHERES = "annotations.ome.zarr/", "hemispheres.ome.zarr/"
 
 
@@ -88,6 +88,22 @@ def parse(only: str | Iterable[str] | None, *, everything: bool = False) -> Part
     return Parts(frozenset(names), () if all_meshes else tuple(dict.fromkeys(meshes)))
 
 
+def holds(have: Iterable[str], wanted: Parts) -> bool:
+    """Say whether parts that are here, spelt as in ``Parts.texts``, are all that is wanted."""
+    here = set(have)
+    return all(text in here or text.partition("=")[0] in here for text in wanted.texts)
+
+
+def together(have: Iterable[str], wanted: Parts) -> Parts:
+    """Return the parts that are here and those that are wanted."""
+    return parse([*have, *wanted.texts])
+
+
+def of_package(parts: Parts) -> Parts:
+    """Return what parts mean for a package: fewer kinds, and no mesh without the others."""
+    return Parts(frozenset((parts.names & {*USUAL}) | {"annotation", "template"}))
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
     """Where the components of an atlas lie, relative to the store, each ending in a slash."""
@@ -144,7 +160,7 @@ def prefixes(components: Components, parts: Parts) -> list[str]:
     if "references" in names:
         found += components.references
     inside = {
-        "annotation": _ANNOTATION,
+        "annotation": ANNOTATION,
         "hemispheres": _HEMISPHERES,
         "masks": _MASKS,
         "meshes": _MESHES,
@@ -152,6 +168,7 @@ def prefixes(components: Components, parts: Parts) -> list[str]:
     if "precomputed" in names:
         inside["meshes"] = "annotations.precomputed/"
     wanted = names | ({"meshes"} if "precomputed" in names else set())
+    wanted |= {"hemispheres"} if "annotation" in names else set()  # small; no opening without
     found += [components.annotation_set + inside[n] for n in inside if n in wanted]
     return list(dict.fromkeys(found))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bg_atlasapi.errors import (
@@ -30,6 +32,8 @@ from bg_atlasapi.store.transfer.incoming import incoming as arriving
 from bg_atlasapi.store.transfer.progress import DOWNLOAD, VERIFY, Report, Tally, silent
 from bg_atlasapi.store.transport.sources import Listed
 from bg_atlasapi.store.workshop import Workshop
+
+_MESH = re.compile(r"(?:^|/)mesh(?:es)?/(\d+)(?:\.obj|\.index)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def verify(
 def _adopt(atlas: InstalledAtlas, report: Report) -> Verification:
     """Judge an atlas without inventory by reading it, and record what it consists of."""
     made = survey(atlas, report)
-    problems = _read_through(atlas.path)
+    problems = _read_through(atlas.path, made.entries)
     found = Verification(atlas, len(made.entries), made.size, tuple(problems))
     if problems or atlas.layer == cache.EMBEDDED:
         return found
@@ -178,8 +182,8 @@ def component_files(atlas: InstalledAtlas) -> list[Path]:
     return [*sorted(found), manifest]
 
 
-def _read_through(path: Path) -> list[Damage]:
-    """Open an atlas and read its volumes and meshes; return what fails."""
+def _read_through(path: Path, keys: Iterable[str]) -> list[Damage]:
+    """Open an atlas and read its volumes and those meshes that it has; return what fails."""
     problems = []
     try:
         atlas = registry.open_atlas(path, lambda _: None)
@@ -188,9 +192,14 @@ def _read_through(path: Path) -> list[Damage]:
     volumes = {"annotation": atlas.annotation, "reference": atlas.reference}
     if atlas.hemispheres is not None:
         volumes["hemispheres"] = atlas.hemispheres
-    for name, volume in volumes.items():
+    meshes = sorted({int(match[1]) for key in keys if (match := _MESH.search(key))})
+    reads: list[tuple[str, Callable[[], object]]] = [
+        *((name, volume.read) for name, volume in {**volumes, **atlas.references}.items()),
+        *((f"mesh {one}", partial(atlas.meshes.read, one)) for one in meshes),
+    ]
+    for name, read in reads:
         try:
-            volume.read()
+            read()
         except (AtlasError, OSError) as error:
             problems.append(Damage(name, str(error)))
     return problems
@@ -246,6 +255,9 @@ def _repair_components(
     settle(store, [entry.key for entry in damaged])
 
 
+_AHEAD = 1 << 20
+
+
 class _Enough(Exception):  # noqa: N818 - a signal between functions, never leaves the package
     """Every file that is wanted has come; the rest of the archive need not."""
 
@@ -259,7 +271,7 @@ def _repair_package(
     parts = workshop.parts(release.url, f"{release.folder_name}.repair")
     with (
         workshop.staged(f"{release.folder_name}.repair") as folder,
-        arriving(source, Listed(release.archive), parts) as incoming,
+        arriving(source, Listed(release.archive), parts, ahead=_AHEAD) as incoming,
     ):
 
         def written(_count: int) -> None:

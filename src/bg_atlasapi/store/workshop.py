@@ -14,6 +14,7 @@ from pathlib import Path
 from bg_atlasapi.store import disk, inventory, process_lock
 
 # Source: https://bford.info/cachedir/
+_TAG_NAME = "CACHEDIR.TAG"
 _TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # This folder holds brain atlases that can be downloaded again.
 # See https://bford.info/cachedir/
@@ -63,14 +64,23 @@ class Workshop:
 
     def clear_abandoned(self) -> None:
         """Remove what processes of this machine left behind when they were killed."""
-        for folder in self.leftovers():
-            if disk.maker_is_gone(folder.name):
+        for left in self.leftovers():
+            if disk.maker_is_gone(left.name):
                 with contextlib.suppress(OSError):
-                    disk.remove(folder)
+                    disk.remove(left)
 
     def leftovers(self) -> list[Path]:
-        """Return everything half-made."""
-        return sorted(self.staging.iterdir()) if self.staging.is_dir() else []
+        """Return everything half-made: atlases, and small files that were being written."""
+        own = self.layer / inventory.OWN_FOLDER
+        folders = (self.layer, *own.glob("*/"))
+        beside = (one for folder in folders for one in folder.glob(".*~*~*~*"))
+        made = self.staging.iterdir() if self.staging.is_dir() else ()
+        return sorted({*made, *beside})
+
+    def is_busy(self) -> bool:
+        """Say whether some process is at work, as far as locks tell."""
+        locks = self.layer / inventory.OWN_FOLDER / "locks"
+        return any(process_lock.held(lock) for lock in locks.glob("*.lock"))
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -80,16 +90,35 @@ class Workshop:
             yield
 
     def tag(self) -> None:
-        """Tell backup programs that the layer is a cache, unless it holds what others made."""
-        path = self.layer / "CACHEDIR.TAG"
-        kept = self.layer / inventory.OWN_FOLDER / "inventories"
-        known = {one.stem for one in kept.glob("*.json")} if kept.is_dir() else set()
-        by_hand = [one for one in self.layer.glob("*_v*") if one.name not in known]
-        if not path.exists() and not by_hand:
+        """Tell backup programs that the layer is a cache, as long as all in it was downloaded."""
+        path = self.layer / _TAG_NAME
+        if self._holds_more():
+            with contextlib.suppress(OSError, ValueError):
+                if path.read_text(encoding="utf-8") == _TAG:
+                    path.unlink()
+        elif not path.exists():
             disk.write_text(path, _TAG)
 
+    def _holds_more(self) -> bool:
+        """Say whether there is anything that this library did not bring."""
+        kept = self.layer / inventory.OWN_FOLDER / "inventories"
+        brought = {
+            path.stem
+            for path in kept.glob("*.json")
+            if (name := path.stem.rpartition("_v"))[0]
+            and (known := inventory.load(self.layer, name[0], name[2])) is not None
+            and known.origin
+        }
+        store = self.layer / inventory.COMPONENT_STORE
+        here = {
+            f"{path.parent.parent.name}_v{inventory.version_of_folder(path.parent.name)}"
+            for path in store.glob("atlases/*/*/manifest.json")
+        }
+        here |= {one.name for one in self.layer.iterdir() if not one.name.startswith(".")}
+        return not here - {store.name, _TAG_NAME} <= brought
 
-def swap(new: Path, target: Path, old: Path) -> bool:
+
+def swap(new: Path, target: Path, old: Path | None) -> bool:
     """Rename a finished folder into place.
 
     Parameters
@@ -97,17 +126,18 @@ def swap(new: Path, target: Path, old: Path) -> bool:
     new
         The finished folder.
     target
-        Its place. What is there already is moved to ``old`` first.
+        Its place.
     old
-        A name that is free.
+        A name that is free, to which what is there already is moved first; None leaves it there.
 
     Returns
     -------
     bool
         False if another process had put one there in the meantime; then ``new`` stays.
     """
-    with contextlib.suppress(FileNotFoundError):
-        target.rename(old)
+    if old is not None:
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(old)
     try:
         new.rename(target)
     except OSError:

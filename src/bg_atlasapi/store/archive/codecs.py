@@ -95,6 +95,7 @@ _CODECS = (
 
 # By the first bytes, in lower case.
 _LOOKS_LIKE = (
+    ((b"\x1f\x8b\x08",), "compressed twice, as by a server that compresses everything"),
     ((b"pk\x03\x04", b"pk\x05\x06"), "a zip archive"),
     ((b"7z\xbc\xaf",), "a 7z archive"),
     ((b"rar!",), "a RAR archive"),

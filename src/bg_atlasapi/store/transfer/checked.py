@@ -19,6 +19,11 @@ class Checked:
         if expected.md5:
             self._digests["MD5"] = hashlib.md5(usedforsecurity=False)
 
+    @property
+    def has_hash(self) -> bool:
+        """Whether a hash is published."""
+        return bool(self._expected.sha256 or self._expected.md5)
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
         self._read += len(data)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from bg_atlasapi.errors import ChecksumError, RefusedError, RemoteError, UnreachableError
+from bg_atlasapi.errors import ChecksumError, RefusedError, RemoteError
 from bg_atlasapi.store import disk
 from bg_atlasapi.store.transfer.checked import Checked, not_as_published
 from bg_atlasapi.store.transport import http
@@ -66,11 +66,20 @@ class Download:
 
     Parameters
     ----------
-    source, expected, folder, ranges
+    source, expected, folder, ranges, ahead
         As in ``incoming``.
     """
 
-    def __init__(self, source: Source, expected: Listed, folder: Path, *, ranges: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        expected: Listed,
+        folder: Path,
+        *,
+        ranges: bool = True,
+        ahead: int | None = None,
+    ) -> None:
+        self._ahead = ahead
         self._source, self._expected, self._folder = source, expected, folder
         self._url = source.url(expected.key)
         self._ranges = ranges
@@ -78,7 +87,7 @@ class Download:
         self._state: _State | None = None
         self._have: dict[int, int] = {}
         self._todo: list[int] = []
-        self._whole = self._stop = False
+        self._whole = self._stop = self._unwanted = False
         self._error: BaseException | None = None
         self._at = 0
         self._open: tuple[int, IO[bytes]] | None = None
@@ -97,6 +106,8 @@ class Download:
         for thread in list(self._threads):
             thread.join(timeout=1)  # one that waits for a silent server ends by itself
         self._close()
+        if self._unwanted:  # by then a thread may have begun another piece
+            self.discard()
 
     @property
     def total(self) -> int:
@@ -108,6 +119,11 @@ class Download:
         """Bytes that are here."""
         with self._news:
             return sum(self._have.values())
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether a hash of the file is published."""
+        return self._checked is not None and self._checked.has_hash
 
     # Reading, in the caller's thread.
 
@@ -132,7 +148,9 @@ class Download:
             raise ChangedError(message)
         assert self._checked is not None
         self._checked.feed(data)
-        self._at += len(data)
+        with self._news:
+            self._at += len(data)
+            self._news.notify_all()
         return data
 
     def _await_bytes(self) -> tuple[int, int, int]:
@@ -178,6 +196,7 @@ class Download:
 
     def discard(self) -> None:
         """Remove the pieces."""
+        self._unwanted = True
         self._close()
         with contextlib.suppress(OSError):
             for piece in self._folder.iterdir():
@@ -206,7 +225,7 @@ class Download:
         """Find out what is here and what is missing, then bring it together with the others."""
         if not self._resume():
             self._begin()
-        for _ in range(min(WORKERS, len(self._todo)) - 1):
+        for _ in range(min(WORKERS, len(self._todo)) - 1 if self._ahead is None else 0):
             self._start(self._work)
         self._work()
 
@@ -225,6 +244,7 @@ class Download:
         fits = all(length <= state.length(piece) for piece, length in have.items())
         if not usable or not fits or not (here == state.size or (state.ranges and self._ranges)):
             self.discard()
+            self._unwanted = False
             self._folder.mkdir(parents=True, exist_ok=True)
             return False
         self._adopt(state, have)
@@ -266,7 +286,11 @@ class Download:
             reply.close()
 
     def _learn(self, reply: Reply) -> None:
-        listed = reply.listed
+        if self._stop:  # what is kept is another's by now
+            raise _StoppedError
+        listed, stated = reply.listed, self._expected.size
+        if stated is not None and reply.size not in {None, stated}:
+            raise not_as_published(self._url, "size", stated, reply.size)
         ranges = reply.ranges and reply.size is not None
         piece = PIECE if ranges else max(reply.size or _ENDLESS, 1)
         size, validator = reply.size, reply.validator
@@ -323,6 +347,9 @@ class Download:
         at, longest = reply.start - piece * state.piece, state.length(piece)
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(self._folder / str(piece), flags, 0o644), "wb") as file:
+            if os.fstat(file.fileno()).st_size < at:  # writing there would leave a hole of zeros
+                message = f"{self._folder} was emptied by another program during a download."
+                raise ChangedError(message)
             file.seek(at)
             for block in reply.blocks:
                 if self._stop:
@@ -334,16 +361,27 @@ class Download:
                 file.flush()
                 at += len(block)
                 self._note(piece, at)
+                self._wait_for_reader(piece * state.piece + at)
         if state.size is not None and at < longest:
-            raise UnreachableError(f"{http.without_login(self._url)}: the connection broke off.")
+            raise http.broken_off(self._url)
         with self._news:
             self._whole = state.size is None or self.done >= state.size
             self._news.notify_all()
+
+    def _wait_for_reader(self, position: int) -> None:
+        """Stay no further ahead of the reader than was asked for."""
+        ahead = self._ahead
+        if ahead is not None:
+            with self._news:
+                self._news.wait_for(lambda: self._stop or position - self._at <= ahead)
 
     def _note(self, piece: int, at: int) -> None:
         with self._news:
             if at > self._have.get(piece, 0):
                 self._have[piece] = at
+                # Here, not where the reply ends: it may break off behind the last byte.
+                size = self._state.size if self._state else None
+                self._whole = self._whole or sum(self._have.values()) == size
                 self._news.notify_all()
 
     def _refuse_change(self, error: RemoteError) -> None:

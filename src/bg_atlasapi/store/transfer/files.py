@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from bg_atlasapi.errors import ChecksumError, RemoteError, UnreachableError
-from bg_atlasapi.store import inventory
+from bg_atlasapi.errors import ChecksumError, RemoteError
+from bg_atlasapi.store import disk, inventory
 from bg_atlasapi.store.transfer.checked import Checked
-from bg_atlasapi.store.transfer.download import PIECE
+from bg_atlasapi.store.transfer.download import PIECE, ChangedError
 from bg_atlasapi.store.transfer.incoming import incoming as arriving
 from bg_atlasapi.store.transfer.progress import DOWNLOAD, Report, Tally
 from bg_atlasapi.store.transport import http
@@ -25,6 +26,7 @@ from bg_atlasapi.store.transport.sources import BLOCK, Listed, Source
 
 _AT_A_TIME = 8
 _LARGE = 2 * PIECE
+_PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,14 @@ class Wanted:
         Which, and what is published about it.
     target
         Where to.
+    here
+        SHA-256 that a file which is here must have to be taken where the remote publishes no
+        hash; empty if none is taken, None if its size is enough.
     """
 
     listed: Listed
     target: Path
+    here: str | None = None
 
 
 def bring(
@@ -74,6 +80,7 @@ def bring(
     total = sum(one.listed.size or 0 for one in wanted)
     tally = Tally(report, DOWNLOAD, total)
     parts.mkdir(parents=True, exist_ok=True)
+    _take_back(parts)
     pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="bring")
     try:
         futures = [pool.submit(_one, source, one, parts, tally, trust) for one in wanted]
@@ -100,23 +107,52 @@ def _one(
     tally: Tally,
     trust: bool,  # noqa: FBT001 - passed through a pool of threads
 ) -> tuple[str, int, str]:
+    if trust and one.listed.size is None and one.here is None and one.target.exists():
+        size = source.size(one.listed.key)  # one of another size is not what is published
+        one = replace(one, listed=replace(one.listed, size=size))
     listed = one.listed
+    name = hashlib.sha256(f"{source.url(listed.key)} {listed}".encode()).hexdigest()[:24]
+    part = parts / f"{name}{_PART}"
+    large = (listed.size or 0) > _LARGE
     if trust and (found := adopted(one)) is not None:
+        if large:  # of a process that was killed before it had cleared up
+            disk.remove(part.with_suffix(".pieces"))
         tally.add(found[0])
         return listed.key, *found
     one.target.parent.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(f"{source.url(listed.key)} {listed}".encode()).hexdigest()[:24]
-    part = parts / f"{name}.part"
-    if (listed.size or 0) > _LARGE:
-        size, sha256 = _in_pieces(source, listed, part, tally)
-    else:
-        size, sha256 = _in_one(source, listed, part, tally)
     try:
-        part.replace(one.target)
-    except FileNotFoundError:  # another process had the same part and was faster
-        if adopted(one) is None:
+        bring_it = _in_pieces if large else _in_one
+        return listed.key, *bring_it(source, one, part, tally)
+    except (FileNotFoundError, ChangedError):  # another process was faster, and cleared up
+        found = adopted(one)
+        if found is None:
             raise
-    return listed.key, size, sha256
+        return listed.key, *found
+
+
+def _take_back(parts: Path) -> None:
+    """Give what killed processes left the names under which the next try looks for it.
+
+    Where a process writes, no other does: a part has a name of its own while it grows. Windows
+    renames and removes nothing that is open, so there the system tells whether it is left.
+    """
+    for left in parts.glob("*~*~*~*"):
+        if os.name != "nt" and not disk.maker_is_gone(left.name):
+            continue
+        plain = parts / left.name.partition("~")[0]
+        with contextlib.suppress(OSError):
+            if plain.suffix == _PART and left.stat().st_size > _size(plain):
+                left.replace(plain)
+            else:
+                left.unlink()
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file, -1 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def adopted(one: Wanted) -> tuple[int, str] | None:
@@ -128,6 +164,9 @@ def adopted(one: Wanted) -> tuple[int, str] | None:
         sha256 = inventory.sha256_of(one.target)
         if one.listed.sha256 not in {None, sha256}:
             return None
+        published = one.listed.sha256 or one.listed.md5
+        if not published and one.here not in {None, sha256}:
+            return None
         if one.listed.md5 and not one.listed.sha256:
             with one.target.open("rb") as file:
                 if hashlib.file_digest(file, "md5").hexdigest() != one.listed.md5:
@@ -137,20 +176,39 @@ def adopted(one: Wanted) -> tuple[int, str] | None:
     return size, sha256
 
 
-def _in_pieces(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
+def _in_pieces(source: Source, one: Wanted, part: Path, tally: Tally) -> tuple[int, str]:
     """Bring a large file over several connections."""
-    with arriving(source, listed, part.with_suffix(".pieces")) as file:
-        with part.open("wb") as out:
-            while block := file.read(BLOCK):
-                out.write(block)
-                tally.add(len(block))
-        found = file.finish()
-        file.discard()
-    return found
+    own = part.with_name(disk.unique(f"{part.stem}.whole"))
+    try:
+        with arriving(source, one.listed, part.with_suffix(".pieces")) as file:
+            with own.open("xb") as out:
+                while block := file.read(BLOCK):
+                    out.write(block)
+                    tally.add(len(block))
+            found = file.finish()
+            own.replace(one.target)
+            file.discard()  # not before: killed between the two, all would have to come again
+        return found
+    finally:
+        own.unlink(missing_ok=True)
 
 
-def _in_one(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
-    """Bring a small file over one connection, going on after breaks."""
+def _in_one(source: Source, one: Wanted, part: Path, tally: Tally) -> tuple[int, str]:
+    """Bring a small file over one connection, after what an earlier try left."""
+    own = part.with_name(disk.unique(part.name))
+    with contextlib.suppress(FileNotFoundError):
+        part.rename(own)
+    try:
+        found = _grown(source, one.listed, own, tally)
+        own.replace(one.target)
+        return found
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # it is in its place
+            own.replace(part)
+
+
+def _grown(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
+    """Write to a part until it is the whole file, going on after breaks."""
     patience = http.Patience()
     published = bool(listed.sha256 or listed.md5)  # else parts of two versions might be joined
     if not published:
@@ -190,7 +248,7 @@ def _append(source: Source, listed: Listed, file: IO[bytes], have: int) -> int:
     finally:
         reply.close()
     if reply.size is not None and file.tell() < reply.size:
-        raise UnreachableError(f"{source.url(listed.key)}: the connection broke off.")
+        raise http.broken_off(source.url(listed.key))
     return file.tell()
 
 

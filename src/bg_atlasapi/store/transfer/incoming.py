@@ -23,6 +23,10 @@ class Incoming(Protocol):
     def total(self) -> int:
         """Size of the file, 0 while it is not known."""
 
+    @property
+    def has_hash(self) -> bool:
+        """Whether a hash of the file is published."""
+
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, empty at the end."""
 
@@ -34,7 +38,12 @@ class Incoming(Protocol):
 
 
 def incoming(
-    source: Source, expected: Listed, folder: Path, *, ranges: bool = True
+    source: Source,
+    expected: Listed,
+    folder: Path,
+    *,
+    ranges: bool = True,
+    ahead: int | None = None,
 ) -> AbstractContextManager[Incoming]:
     """Start to bring a file.
 
@@ -48,10 +57,12 @@ def incoming(
         Where pieces are kept; what lies there from an earlier try is used.
     ranges
         Ask for parts. Switched off after a server answered with parts that do not fit.
+    ahead
+        Bytes to fetch before they are read, for a reader that may not want all; None for no limit.
     """
     if isinstance(source, FolderSource):
         return _LocalFile(source, expected)
-    return Download(source, expected, folder, ranges=ranges)
+    return Download(source, expected, folder, ranges=ranges, ahead=ahead)
 
 
 class _LocalFile:
@@ -62,6 +73,7 @@ class _LocalFile:
         self._checked = Checked(source.url(expected.key), expected)
         self._rest = b""
         self.done, self.total = 0, self._reply.size or 0
+        self.has_hash = self._checked.has_hash
 
     def __enter__(self) -> Self:
         return self

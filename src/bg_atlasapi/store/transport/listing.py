@@ -139,7 +139,8 @@ def _text(element: ET.Element, name: str) -> str:
 def _from_pages(source: WebSource, prefix: str, depth: int) -> Iterator[Listed]:
     """Follow the links on the page of a folder."""
     if depth > _MAX_DEPTH:
-        raise RefusedError(f"{source.url(prefix)}: the folders go deeper than any atlas.")
+        where = http.without_login(source.url(prefix))
+        raise RefusedError(f"{where}: the folders go deeper than any atlas.")
     for name in _links(source, prefix):
         if name.endswith("/"):
             yield from _from_pages(source, prefix + name, depth + 1)

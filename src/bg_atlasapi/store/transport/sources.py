@@ -156,8 +156,8 @@ class Source(abc.ABC):
             for block in reply.blocks:
                 found += block
                 if len(found) > SMALL:
-                    message = f"{self.url(key)} is far too long for what it should be."
-                    raise RefusedError(message)
+                    where = http.without_login(self.url(key))
+                    raise RefusedError(f"{where} is far too long for what it should be.")
         finally:
             reply.close()
         return bytes(found)

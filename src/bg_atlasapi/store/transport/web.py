@@ -175,8 +175,11 @@ def _blocks(response: BaseHTTPResponse, url: str, start: int, *, decode: bool) -
     try:
         while block := response.read(BLOCK, decode_content=decode) if decode else _some(response):
             if first and block[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-                host = urlsplit(url).netloc
-                message = f"{host} answered with a web page instead of {http.without_login(url)}."
+                message = (
+                    f"{http.host_of(url)} answered with a web page instead of "
+                    f"{http.without_login(url)}. If this network asks for a login, open any page "
+                    "in a browser first."
+                )
                 raise RefusedError(message, response.status)
             first = False
             yield block
