@@ -136,7 +136,19 @@ class OfflineError(RemoteError):
 
 
 class UnreachableError(RemoteError):
-    """A host did not answer: no network, no such host, a proxy that refuses, silence."""
+    """A host did not answer: no network, no such host, a proxy that refuses, silence.
+
+    Parameters
+    ----------
+    message
+        One sentence for people.
+    is_unknown_host
+        Whether nobody knows the host's address, as without a network.
+    """
+
+    def __init__(self, message: str, *, is_unknown_host: bool = False) -> None:
+        super().__init__(message)
+        self.is_unknown_host = is_unknown_host
 
 
 class RefusedError(RemoteError):

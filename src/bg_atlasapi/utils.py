@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from bg_atlasapi import settings
 from bg_atlasapi.errors import InvalidInputError, RefusedError, RemoteError
@@ -156,10 +155,9 @@ def _web_remotes() -> list[str]:
 
 
 def _source_and_key(url: str) -> tuple[Source, str]:
-    from bg_atlasapi.store.transport.addresses import source_of
+    from bg_atlasapi.store.transport.addresses import file_at
 
-    base, _, key = url.rpartition("/")
-    return source_of(base), unquote(key)
+    return file_at(url)
 
 
 def retrieve_over_http(

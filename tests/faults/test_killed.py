@@ -27,10 +27,10 @@ NAME = "noise_mouse_100um"
 KILLS = int(os.environ.get("TEST_KILLS", "48"))
 CHAINS = 6
 RATE = 500_000  # bytes a second and connection
-PIECE = 1 << 18
+PIECE = 1 << 17
 LONGEST_S = 0.8
 MOST_TRIES = 8  # of one update; then it may end
-IN_FLIGHT = 8 * 2 * int(RATE * 0.02)  # connections, blocks each
+IN_FLIGHT = 8 * (1 << 16)  # connections; what waits in sockets while a busy machine runs others
 
 SMALL_PIECES = """
 from bg_atlasapi.store.transfer import download, files
@@ -172,7 +172,7 @@ def check_costs(kills) -> None:
     """Prove that hardly anything is sent twice."""
     assert len(kills) >= KILLS // CHAINS * CHAINS
     assert sum(kill.lost for kill in kills) <= 0.05 * sum(kill.sent_before for kill in kills)
-    assert all(kill.lost <= 0.05 * kill.sent_before + IN_FLIGHT for kill in kills)
+    assert [one for one in kills if one.lost > 0.05 * one.sent_before + IN_FLIGHT] == []
 
 
 def check_clean(layer) -> None:

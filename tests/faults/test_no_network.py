@@ -283,7 +283,7 @@ def test_a_failure_is_silent_and_not_repeated_all_day(
     available_atlases()  # somebody asks: it is there again
     assert len(server.log(INDEX)) == 2
     make_old(layer, server.url, -1)
-    assert not index.failed_today([layer], server.url)
+    assert not index.failed_lately([layer], server.url)
 
 
 def test_the_look_comes_later_and_once(

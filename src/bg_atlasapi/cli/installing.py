@@ -136,7 +136,8 @@ def _print_plan(plan: Plan | None, *, as_json: bool) -> None:
         return
     from bg_atlasapi.cli import tables
 
-    rows = [(key.replace("_", " "), _number(value)) for key, value in facts.items()]
+    labels = {"total_bytes": "size (bytes)", "to_fetch_bytes": "to download (bytes)"}
+    rows = [(labels.get(key, key), _number(value)) for key, value in facts.items()]
     tables.show(tables.pairs(rows))
 
 
@@ -216,7 +217,8 @@ def prune(*, dry_run: bool, as_json: bool) -> None:
     verb = "would be removed" if dry_run else "removed"
     for one in gone:
         click.echo(f"{one.path} ({one.reason}, {one.size:,} bytes) {verb}")
-    click.echo(f"{len(gone)} things, {sum(one.size for one in gone):,} bytes {verb}.")
+    total = sum(one.size for one in gone)
+    click.echo(f"In all {total:,} bytes {verb}." if gone else "There is nothing to remove.")
 
 
 @click.command(cls=Verb)

@@ -100,7 +100,7 @@ def open_components(folder: Path, check: Check = no_check) -> Atlas:
     groups = [annotations.folder / ANNOTATION, manifest.template.folder / TEMPLATE]
     if not symmetric:
         groups.append(annotations.folder / HEMISPHERES)
-    _require(manifest.store, table, groups)
+    _require(manifest.store, table, groups, check)
     entries = terminology_csv.read_terminology(table, check)
     records = packaged.records_of(entries, table, table.name)
 
@@ -130,7 +130,7 @@ def _meshes(manifest: Manifest, check: Check) -> DracoMeshes:
     return DracoMeshes(annotations.folder / MESHES, cache, check)
 
 
-def _require(store: Path, table: Path, groups: list[Path]) -> None:
+def _require(store: Path, table: Path, groups: list[Path], check: Check) -> None:
     """Check that what every atlas has is there, and within the store.
 
     Raises
@@ -144,6 +144,9 @@ def _require(store: Path, table: Path, groups: list[Path]) -> None:
     missing = [] if there(table) else [table]
     described = ("zarr.json", ".zgroup", ".zattrs")
     missing += [group for group in groups if not any(there(group / name) for name in described)]
+    for path in missing:  # of an installed atlas, this says how to mend it
+        check(path)
+        check(path / described[0])
     if missing:
         message = (
             f"The atlas is incomplete: {', '.join(str(path) for path in missing)} missing. "

@@ -50,7 +50,7 @@ def open_package(folder: Path, check: Check = no_check) -> Atlas:
     InvalidAtlasError
         If a file contradicts its format; carries every finding.
     """
-    require_files(folder)
+    require_files(folder, check)
     check = CheckedOnce(check)
     check(folder / METADATA)
     metadata = read_metadata(folder)
@@ -106,13 +106,13 @@ def _solid(shape: Sequence[int]) -> list[int]:
     return [length for length in shape if length != 1]
 
 
-def require_files(folder: Path) -> None:
+def require_files(folder: Path, check: Check = no_check) -> None:
     """Check that the files every package has are there.
 
     Raises
     ------
     IncompleteAtlasError
-        Names all that are missing.
+        Names all that are missing; of an installed atlas, ``check`` says how to mend it.
     """
     needed = (METADATA, STRUCTURES, REFERENCE, ANNOTATION)
     try:
@@ -123,6 +123,8 @@ def require_files(folder: Path) -> None:
     except PermissionError as error:
         message = f"The atlas folder {folder} cannot be read: {error.strerror}."
         raise IncompleteAtlasError(message) from error
+    for name in missing:
+        check(folder / name)
     if missing:
         message = (
             f"The atlas folder {folder} is incomplete: {', '.join(missing)} missing. "

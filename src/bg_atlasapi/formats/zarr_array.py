@@ -151,7 +151,7 @@ class ZarrArray:
         if not self._has_data:
             message = (
                 f"{self.folder} holds no data, only its description: it was not downloaded. "
-                "Install the atlas again: brainglobe update -f NAME."
+                "Install that part of the atlas (brainglobe install NAME --only PARTS), or all."
             )
             raise IncompleteAtlasError(message)
 

@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from bg_atlasapi.errors import (
     Finding,
@@ -29,9 +28,8 @@ from bg_atlasapi.store.cache import InstalledAtlas
 from bg_atlasapi.store.lifecycle import Library
 from bg_atlasapi.store.transfer.incoming import incoming as arriving
 from bg_atlasapi.store.transfer.progress import DOWNLOAD, UNPACK, Report, Tally, silent
-from bg_atlasapi.store.transport.addresses import source_of
-from bg_atlasapi.store.transport.folders import FolderSource
-from bg_atlasapi.store.transport.sources import Listed, Source
+from bg_atlasapi.store.transport.addresses import file_at
+from bg_atlasapi.store.transport.sources import Listed
 from bg_atlasapi.store.workshop import Workshop
 
 _PACK = "pack"
@@ -146,7 +144,7 @@ def add_atlas(library: Library, source: str, report: Report = silent) -> Install
 
 
 def _add_archive(source: str, workshop: Workshop, report: Report) -> InstalledAtlas:
-    place, key = _split(source)
+    place, key = file_at(source)
     url = place.url(key)
     parts = workshop.parts(url, "add")
     with (
@@ -187,24 +185,6 @@ def _told_of(source: str, folder: Path) -> Iterator[None]:
     except InvalidAtlasError as error:
         where = str(error.where).replace(str(folder), source)
         raise InvalidAtlasError(where, error.findings) from error
-
-
-def _split(source: str) -> tuple[Source, str]:
-    """Return the place and the name of one file."""
-    if "://" in source and not source.startswith("file://"):
-        address = urlsplit(source)
-        above, _, key = address.path.rpartition("/")
-        if not key:
-            message = f"{source!r} names no file; add wants an archive, a bundle or a folder."
-            raise InvalidInputError(message)
-        place = source_of(address._replace(path=above, query="", fragment="").geturl())
-        if address.query:  # a signature, or "?download=1"
-            whole = address._replace(fragment="").geturl()
-            place.url = lambda key: whole  # type: ignore[method-assign] # noqa: ARG005
-        return place, unquote(key)
-    folder = source_of(source)
-    assert isinstance(folder, FolderSource)
-    return FolderSource(folder.folder.parent), folder.folder.name
 
 
 def _add_folder(folder: Path, workshop: Workshop, report: Report) -> InstalledAtlas:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from bg_atlasapi.store.lifecycle import Library
 from bg_atlasapi.store.remotes import Release, Remotes
 
 _SIZE_IN_NAME = re.compile(r"_(\d+(?:\.\d+)?)(nm|um|mm)$")
+# A list is for people who wait for it: on a machine that is cut off, not long, and not each time.
+_PATIENCE_S, _FAILURE_S = 6.0, 600.0
 _UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3}
 
 
@@ -87,18 +91,44 @@ def catalogue(library: Library, *, fresh: bool = False) -> list[Known]:
 
 def indexes(library: Library, *, fresh: bool = False) -> Iterator[Index]:
     """Give the index of each remote: of today, else asked for, else the last seen, else shipped."""
-    for address in library.addresses:
-        seen = index.recall(library.layers, address)
-        if seen is None or fresh or seen.age_s > index.DAY_S:
-            try:
-                asked = Remotes([address], library.layers).indexes()
-            except AtlasError:  # an address that is none
-                asked = []
-            seen = asked[0] if asked else seen
-        if seen is not None:
-            yield seen
+    seen = {one: index.recall(library.layers, one) for one in library.addresses}
+    old = [
+        address
+        for address, known in seen.items()
+        if fresh
+        or (
+            (known is None or known.age_s > index.DAY_S)
+            and not index.failed_lately(library.layers, address, _FAILURE_S)
+        )
+    ]
+    seen.update(_asked(library, old))
+    for address, known in seen.items():
+        if known is not None:
+            yield known
         elif address in settings.DEFAULT_REMOTES:
             yield _shipped(address)
+
+
+def _asked(library: Library, addresses: Sequence[str]) -> dict[str, Index]:
+    """Ask remotes side by side; those that are slow to answer count as failed for now."""
+    found: dict[str, Index] = {}
+
+    def ask(address: str) -> None:
+        with contextlib.suppress(AtlasError):  # an address that is none, too
+            answers = Remotes([address], library.layers).indexes()
+            found.update(zip([address], answers, strict=False))
+
+    threads = [threading.Thread(target=ask, args=(one,), daemon=True) for one in addresses]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _PATIENCE_S
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0.0))
+    answers = dict(found)
+    for address in addresses:
+        if address not in answers and not settings.offline():
+            index.note_failure(library.layers, address)
+    return answers
 
 
 def _shipped(address: str) -> Index:

@@ -122,12 +122,12 @@ def note_failure(layers: Iterable[Path], remote: str) -> None:
             disk.write_text(_path(layer, remote).with_suffix(".failed"), "")
 
 
-def failed_today(layers: Iterable[Path], remote: str) -> bool:
-    """Say whether a remote could not be asked within a day, nor since."""
+def failed_lately(layers: Iterable[Path], remote: str, within_s: float = DAY_S) -> bool:
+    """Say whether a remote could not be asked within a time, nor since."""
     failed = [_modified(_path(layer, remote).with_suffix(".failed")) for layer in layers]
     seen = recall(layers, remote)
     last = max(failed, default=0.0)
-    return time.time() - last < DAY_S and (seen is None or seen.seen < last)
+    return time.time() - last < within_s and (seen is None or seen.seen < last)
 
 
 def _modified(path: Path) -> float:

@@ -71,7 +71,7 @@ def _look(
     with contextlib.suppress(Exception):  # nobody asked, so nobody is told of failures
         from bg_atlasapi.store import index
 
-        asked = [one for one in addresses if not index.failed_today(layers, one)]
+        asked = [one for one in addresses if not index.failed_lately(layers, one)]
         found = latest(asked, layers, name)
         if found is not None and found > version:
             import logging

@@ -153,6 +153,17 @@ def _location(component: Mapping[str, Any]) -> str:
 
 def prefixes(components: Components, parts: Parts) -> list[str]:
     """Return the folders that must be listed to choose from."""
+    return list(dict.fromkeys([*_wanted(components, parts), *_described(components)]))
+
+
+def _described(components: Components) -> list[str]:
+    """Return the volumes that an atlas opens by: their descriptions come in any case."""
+    annotations = components.annotation_set
+    return [components.template, annotations + ANNOTATION, annotations + _HEMISPHERES]
+
+
+def _wanted(components: Components, parts: Parts) -> list[str]:
+    """Return the folders whose content is wanted."""
     names = parts.names
     found = [components.terminology, components.coordinate_space]
     if "template" in names:
@@ -168,9 +179,9 @@ def prefixes(components: Components, parts: Parts) -> list[str]:
     if "precomputed" in names:
         inside["meshes"] = "annotations.precomputed/"
     wanted = names | ({"meshes"} if "precomputed" in names else set())
-    wanted |= {"hemispheres"} if "annotation" in names else set()  # small; no opening without
+    wanted |= {"hemispheres"} if "annotation" in names else set()  # sides of what is annotated
     found += [components.annotation_set + inside[n] for n in inside if n in wanted]
-    return list(dict.fromkeys(found))
+    return found
 
 
 def choose(
@@ -191,8 +202,12 @@ def choose(
         Reads a file of the store, for the volumes' metadata and the terminology.
     """
     chosen = {one.key: one for one in listed}
-    below = prefixes(components, parts)
-    keys = [key for key in chosen if any(key.startswith(prefix) for prefix in below)]
+    wanted, described = tuple(_wanted(components, parts)), tuple(_described(components))
+    keys = [
+        key
+        for key in chosen
+        if key.startswith(wanted) or (key.startswith(described) and key.endswith(_METADATA))
+    ]
     if "pyramid" not in parts.names:
         keys = _without_other_levels(keys, components.resolution_um, read)
     if parts.meshes:

@@ -91,11 +91,11 @@ def test_all_components(
     ("only", "there", "missing"),
     [
         ("template,annotation", {"template", "annotations_compressed"}, {"mesh", "nissl"}),
-        ("meshes", {"mesh/688", "mesh/997"}, {"compressed", "template.ome", "nissl"}),
-        ("references", {"nissl"}, {"mesh/", "compressed", "tiny_mouse-template"}),
-        ("masks", {"annotations.ome.zarr/s0/c"}, {"mesh/", "compressed"}),
-        ("precomputed", {"/full/0-10_0-8_0-12", "precomputed/info"}, {"compressed"}),
-        ("template,pyramid", {"template.ome.zarr/s1/c"}, {"compressed", "mesh/"}),
+        ("meshes", {"mesh/688", "mesh/997"}, {"compressed.ome.zarr/s0/c", "template.ome.zarr/s0/c", "nissl"}),
+        ("references", {"nissl"}, {"mesh/", "compressed.ome.zarr/s0/c"}),
+        ("masks", {"annotations.ome.zarr/s0/c"}, {"mesh/", "compressed.ome.zarr/s0/c"}),
+        ("precomputed", {"/full/0-10_0-8_0-12", "precomputed/info"}, {"compressed.ome.zarr/s0/c"}),
+        ("template,pyramid", {"template.ome.zarr/s1/c"}, {"compressed.ome.zarr/s0/c", "mesh/"}),
     ],
 )
 def test_only(store: Path, layer: Path, only: str, there: set[str], missing: set[str]) -> None:
@@ -106,6 +106,10 @@ def test_only(store: Path, layer: Path, only: str, there: set[str], missing: set
         assert any(text in key for key in keys), text
     for text in missing:
         assert not any(text in key for key in keys), text
+    atlas = BrainGlobeAtlas(NAME, remotes=str(store))  # opens, and reads no zeros for the rest
+    if not any("compressed.ome.zarr/s0/c" in key for key in keys):
+        with pytest.raises(IncompleteAtlasError, match="not downloaded"):
+            _ = atlas.annotation
     assert "terminologies/tiny_mouse-terminology/3_0/terminology.csv" in keys
 
 

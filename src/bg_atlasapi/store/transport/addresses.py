@@ -35,3 +35,32 @@ def source_of(address: str) -> Source:
         message = f"{address!r} is not an address this library can read: use https, http, s3, file."
         raise InvalidInputError(message)
     return FolderSource(Path(address).expanduser().absolute())
+
+
+def file_at(address: str) -> tuple[Source, str]:
+    """Return the place and the name of one file.
+
+    Parameters
+    ----------
+    address
+        As ``source_of`` reads it, but of a file. A query ("?download=1", a signature) is kept.
+
+    Raises
+    ------
+    InvalidInputError
+        If it names no file.
+    """
+    if "://" in address and not address.startswith("file://"):
+        parts = urlsplit(address)
+        above, _, key = parts.path.rpartition("/")
+        if not key:
+            message = f"{address!r} names no file."
+            raise InvalidInputError(message)
+        place = source_of(parts._replace(path=above, query="", fragment="").geturl())
+        if parts.query:
+            whole = parts._replace(fragment="").geturl()
+            place.url = lambda key: whole  # type: ignore[method-assign] # noqa: ARG005
+        return place, unquote(key)
+    folder = source_of(address)
+    assert isinstance(folder, FolderSource)
+    return FolderSource(folder.folder.parent), folder.folder.name

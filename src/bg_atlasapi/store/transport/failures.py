@@ -125,7 +125,8 @@ def raise_explained(error: Exception, url: str) -> NoReturn:
     if _was_connected(cause):
         raise broken_off(url, happened) from error
     message = f"{host_of(url)} cannot be reached{_through(url)}: {happened}. {WITHOUT_NETWORK}"
-    raise UnreachableError(message) from error
+    unknown = any(isinstance(one, urllib3.exceptions.NameResolutionError) for one in _chain(cause))
+    raise UnreachableError(message, is_unknown_host=unknown) from error
 
 
 def broken_off(url: str, happened: str = "the connection broke off") -> UnreachableError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi import settings
-from bg_atlasapi.errors import OfflineError, RefusedError, RemoteError
+from bg_atlasapi.errors import OfflineError, RefusedError, RemoteError, UnreachableError
 from bg_atlasapi.store.transport.connections import (
     named_certificates,
     new_pool,
@@ -55,7 +55,8 @@ class Patience:
     """How often to try again, and how long to wait before.
 
     A try that brought bytes counts as a success, so a long download may break many times. Tries
-    that end in a time-out count double: nobody should wait a minute for a host that is not there.
+    that end in a time-out, or for want of the host's address, count double: nobody should wait a
+    minute for a host that is not there.
     """
 
     tries_left: int = 4
@@ -76,7 +77,8 @@ class Patience:
         """
         hopeless = isinstance(error, RefusedError) and error.status not in BUSY
         timed_out = time.monotonic() - self.began >= settings.timeout_s()
-        self.tries_left -= 2 if timed_out else 1
+        unknown = isinstance(error, UnreachableError) and error.is_unknown_host
+        self.tries_left -= 2 if timed_out or unknown else 1
         asked = (error.retry_after_s if isinstance(error, RefusedError) else None) or 0.0
         hopeless = hopeless or isinstance(error, OfflineError) or asked > _LONGEST_WAIT_S
         if hopeless or self.tries_left <= 0:
