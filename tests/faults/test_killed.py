@@ -14,20 +14,24 @@ import shutil
 import statistics
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from bg_atlasapi.store import cache, pruning, verification
+from bg_atlasapi.store import cache, limbo, pruning, verification
 from bg_atlasapi.store.lifecycle import Library
 from bg_atlasapi.testing.server import Server
+from bg_atlasapi.update_atlases import install_atlas, remove_atlas
 
 NAME = "noise_mouse_100um"
 KILLS = int(os.environ.get("TEST_KILLS", "48"))
 CHAINS = 6
 RATE = 500_000  # bytes a second and connection
 PIECE = 1 << 17
+LATE_S = 0.1
+PLANNING = 10_000  # the manifest and the like, read at each try
 LONGEST_S = 0.8
 MOST_TRIES = 8  # of one update; then it may end
 IN_FLIGHT = 8 * (1 << 16)  # connections; what waits in sockets while a busy machine runs others
@@ -52,7 +56,8 @@ class Kill:
 
     sent_before: int  # since the work began, in all its tries, with what is lost below
     sent_this_try: int
-    lost: int  # sent in this try, before or after the kill, and not kept
+    lost: int  # sent in this try until the process was gone, and not kept
+    late: int  # sent after that: the server learns of it with the next block
 
 
 @dataclass
@@ -119,7 +124,9 @@ class Chain:
             return True
         now = self.sent()
         gained = self.kept(version) - kept
-        self.kills.append(Kill(now, now - sent, max(0, now - sent - gained)))
+        time.sleep(LATE_S)
+        lost = max(0, now - sent - gained)
+        self.kills.append(Kill(now, now - sent, lost, self.sent() - now))
         self.between.append(self.whole())
         return False
 
@@ -157,6 +164,7 @@ def show(what, chains, record) -> list[Kill]:
         "lost of what was sent before, median": round(statistics.median(shares), 4),
         "lost of what was sent before, worst": round(shares[-1], 4),
         "lost at most, bytes": max(kill.lost for kill in kills),
+        "sent to nobody, bytes a kill": round(statistics.mean(kill.late for kill in kills)),
         "sent of needed, finished": round(
             sum(chain.sent_in_all for chain in chains)
             / max(sum(chain.done * chain.size for chain in chains), 1),
@@ -171,7 +179,9 @@ def show(what, chains, record) -> list[Kill]:
 def check_costs(kills) -> None:
     """Prove that hardly anything is sent twice."""
     assert len(kills) >= KILLS // CHAINS * CHAINS
-    assert sum(kill.lost for kill in kills) <= 0.05 * sum(kill.sent_before for kill in kills)
+    on_the_way = 2 * int(RATE * 0.02) * len(kills)  # on a busy machine, some blocks wait in sockets
+    lost, sent = sum(kill.lost for kill in kills), sum(kill.sent_before for kill in kills)
+    assert lost <= 0.05 * sent + on_the_way
     assert [one for one in kills if one.lost > 0.05 * one.sent_before + IN_FLIGHT] == []
 
 
@@ -182,7 +192,9 @@ def check_clean(layer) -> None:
     left = [one.relative_to(own) for one in own.rglob("*") if one.is_file()]
     assert {one.parts[0] for one in left} <= {"locks", "inventories", "index"}, left
     assert list(layer.rglob("*~*")) == []
-    folders = [one for one in layer.rglob("*") if one.is_dir() and own not in {one, *one.parents}]
+    ours = {own, layer / "brainglobe-atlasapi"}
+    folders = [one for one in layer.rglob("*") if one.is_dir() and one not in ours]
+    folders = [one for one in folders if own not in one.parents]
     assert [one for one in folders if not any(one.iterdir())] == []
 
 
@@ -220,11 +232,15 @@ def test_killed_installs_go_on(chains, record_property) -> None:
     every, _ = chains
 
     def work(chain) -> None:
-        rng = random.Random(f"{chain.layout}{chain.layer.name}")
+        rng, before = random.Random(f"{chain.layout}{chain.layer.name}"), 0
         while len(chain.kills) < KILLS // CHAINS:
             after = rng.uniform(0.0, LONGEST_S)
             if chain.run_and_kill(INSTALL, after, "1.0"):
                 assert chain.whole() == ["1.0"]
+                lost = sum(kill.lost + kill.late for kill in chain.kills[before:])
+                again = chain.sent() - chain.size
+                assert again <= lost + PLANNING * (len(chain.kills) - before + 1)
+                before = len(chain.kills)
                 chain.done += 1
                 chain.sent_in_all += chain.sent()
                 check_clean(chain.layer)
@@ -269,3 +285,74 @@ def test_killed_updates_leave_an_atlas(chains, record_property, tmp_path) -> Non
 
     in_threads(every, work)
     show(f"update, {first.layout}", every, record_property)
+
+
+@pytest.fixture
+def components(tmp_path, making):
+    """Return a remote of components as a folder."""
+    making.publish_components(tmp_path / "remote")
+    making.add_inventories(tmp_path / "remote")
+    return tmp_path / "remote"
+
+
+def _files_of_store(layer, making) -> list[Path]:
+    return [one for one in (layer / making.STORE).rglob("*") if one.is_file()]
+
+
+def test_prune_clears_a_killed_installation(components, tmp_path, making, new_workers) -> None:
+    """Files that came before the manifest belong to no atlas; prune knows them, and only them."""
+    layer = tmp_path / "layer"
+    with Server(components, rate=100_000) as server:
+        given = {"name": NAME, "layer": str(layer), "remote": server.url}
+        (ended,) = new_workers().run({"code": INSTALL, "given": given, "kill_after": 1.5})
+    assert ended["killed"]
+    assert _files_of_store(layer, making)
+    foreign = layer / making.STORE / "templates" / "of-others" / "1_0" / "a"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"of another program")
+    assert pruning.prune(Library([layer], remotes=[]), dry_run=True)
+    pruning.prune(Library([layer], remotes=[]))
+    assert _files_of_store(layer, making) == [foreign]
+
+
+def test_prune_clears_a_removal_that_was_cut_short(
+    components, tmp_path, making, monkeypatch
+) -> None:
+    """A removal that ended after the manifest was gone leaves nothing for good."""
+    layer = tmp_path / "layer"
+    install_atlas(NAME, brainglobe_dir=layer, remotes=str(components))
+    with monkeypatch.context() as patched:
+        patched.setattr(limbo, "drop", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            remove_atlas(NAME, brainglobe_dir=layer)
+    assert _files_of_store(layer, making)
+    check_clean(layer)
+    assert _files_of_store(layer, making) == []
+
+
+def test_installing_after_a_removal_that_was_cut_short(components, tmp_path, making) -> None:
+    """The inventory of an atlas that is gone says nothing of the one that comes after it."""
+    layer = tmp_path / "layer"
+    found = install_atlas(NAME, brainglobe_dir=layer, remotes=str(components))
+    (found.path / "manifest.json").unlink()
+    for path in _files_of_store(layer, making):
+        if path.parent.name == "mesh":
+            path.unlink()
+    only = "template,annotation"
+    install_atlas(NAME, brainglobe_dir=layer, remotes=str(components), only=only)
+    (atlas,) = [one for one in cache.installed([layer]) if one.layer == layer]
+    assert verification.verify(Library([layer], remotes=[]), atlas).damaged == ()
+
+
+def test_removing_one_atlas_spares_the_files_of_one_that_is_coming(
+    components, tmp_path, making
+) -> None:
+    """What an installation under way has taken over from an installed atlas stays there."""
+    layer = tmp_path / "layer"
+    install_atlas(NAME, brainglobe_dir=layer, remotes=str(components))
+    coming = "terminologies/noise/1_0/terminology.csv"
+    limbo.note(layer, "other_mouse_100um", "1.0", [coming])
+    remove_atlas(NAME, brainglobe_dir=layer)
+    assert _files_of_store(layer, making) == [layer / making.STORE / coming]
+    check_clean(layer)
+    assert _files_of_store(layer, making) == []

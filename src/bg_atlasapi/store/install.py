@@ -19,7 +19,7 @@ from bg_atlasapi.errors import (
 )
 from bg_atlasapi.formats import packaged
 from bg_atlasapi.store import cache, disk, inventory, limbo, offered, selection
-from bg_atlasapi.store.archive import settle, unpack
+from bg_atlasapi.store.archive import EarlyFlush, settle, unpack
 from bg_atlasapi.store.inventory import COMPONENTS, PACKAGES, Inventory
 from bg_atlasapi.store.offered import INVENTORY_KEY
 from bg_atlasapi.store.remotes import Release
@@ -207,14 +207,16 @@ def _fetch_package(
             report(UNPACK, count, 0)
 
         try:
-            unpacked = unpack(
-                incoming,
-                folder,
-                where=release.url,
-                root=release.folder_name,
-                wanted=None if parts == Parts() else selection.choose_of_package(parts),
-                written=written,
-            )
+            with EarlyFlush(folder) as flush:
+                unpacked = unpack(
+                    incoming,
+                    folder,
+                    where=release.url,
+                    root=release.folder_name,
+                    wanted=None if parts == Parts() else selection.choose_of_package(parts),
+                    written=written,
+                    finished=flush,
+                )
             incoming.finish()
             packaged.require_files(folder)
         except (InvalidAtlasError, IncompleteAtlasError) as error:
@@ -224,8 +226,7 @@ def _fetch_package(
             raise
         report(DOWNLOAD, incoming.done, incoming.total or incoming.done)
         keys = [(one.key, one.size, one.sha256) for one in unpacked.members]
-        if replaces or not (workshop.layer / release.folder_name).is_dir():
-            put_in_place(folder, workshop, release, keys, release.url, parts)
+        put_in_place(folder, workshop, release, keys, release.url, parts, replaces=replaces)
         incoming.discard()
 
 
@@ -236,8 +237,10 @@ def put_in_place(
     keys: Sequence[tuple[str, int, str]],
     origin: str,
     parts: Parts | None = None,
+    *,
+    replaces: bool = True,
 ) -> Path:
-    """Make a finished package folder an installed atlas, replacing the same version if it is there.
+    """Make a finished package folder an installed atlas.
 
     Parameters
     ----------
@@ -253,6 +256,8 @@ def put_in_place(
         Where it came from.
     parts
         What was chosen of it.
+    replaces
+        Replace the same version if it is there, else leave it: others may be reading it.
     """
     version = named.version_text
     target = workshop.layer / f"{named.name}_v{version}"
@@ -263,6 +268,8 @@ def put_in_place(
     )
     workshop.tag()
     replacing = target.is_dir()
+    if replacing and not replaces:
+        return target
     if replacing:  # whichever folder is there meanwhile, no inventory of the other judges it
         inventory.path_of(workshop.layer, named.name, version).unlink(missing_ok=True)
     else:

@@ -74,7 +74,7 @@ class Unpacked:
     members: tuple[Member, ...]
 
 
-def unpack(
+def unpack(  # noqa: PLR0913 - all but two by name
     stream: Readable,
     target: Path,
     *,
@@ -83,6 +83,7 @@ def unpack(
     limits: Limits = DEFAULT_LIMITS,
     wanted: Callable[[str], bool] | None = None,
     written: Callable[[int], None] | None = None,
+    finished: Callable[[str], object] | None = None,
 ) -> Unpacked:
     """Unpack a tar (plain, gzip, bzip2, xz, zstd) from a stream, which is read to its end.
 
@@ -110,6 +111,10 @@ def unpack(
         Called in this thread with the bytes of files passed so far. What it raises ends the
         unpacking.
 
+    finished
+        Called with the key of each file that is complete, in another thread; see
+        ``settling.EarlyFlush``.
+
     Raises
     ------
     InvalidAtlasError
@@ -120,7 +125,7 @@ def unpack(
         Whatever reading the stream or writing raises, unchanged.
     """
     source = Unpacking(stream, limits)
-    writer = _Writer(target, root, limits, wanted)
+    writer = _Writer(target, root, limits, wanted, finished)
     try:
         return _run(source, writer, written or (lambda _: None))
     except Refused as refused:
@@ -183,8 +188,14 @@ class _Writer:
     """Write the members of a tar below a folder."""
 
     def __init__(
-        self, target: Path, root: str | None, limits: Limits, wanted: Callable[[str], bool] | None
+        self,
+        target: Path,
+        root: str | None,
+        limits: Limits,
+        wanted: Callable[[str], bool] | None,
+        finished: Callable[[str], object] | None,
     ) -> None:
+        self._finished = finished
         self._target = os.fspath(target)
         self._root = root
         self._limits = limits
@@ -275,6 +286,8 @@ class _Writer:
         if blocks.position - start < size:
             got = blocks.position - start
             raise CutShort(f"{show(key)} should have {size:,} bytes and has {got:,}")
+        if self._finished is not None:
+            self._finished(key)
         return Member(key, size, digest.hexdigest())
 
 
