@@ -92,7 +92,10 @@ class Chain:
         if self.layout == "components":
             store = self.layer / self.making.STORE
             others = {key for one in self.expected if one != version for key in self.expected[one]}
-            kept += [store / key for key in self.expected[version].keys() - others]
+            keys = self.expected[version].keys() - others
+            kept += [store / key for key in keys if (store / key).is_file()]
+            if any(path.stat().st_size > 2 * PIECE for path in kept if store in path.parents):
+                kept = [one for one in kept if one.parent.suffix != ".pieces"]  # whole by now
         return sum(one.stat().st_size for one in kept if one.is_file())
 
     def installed(self) -> list:

@@ -91,7 +91,11 @@ def test_all_components(
     ("only", "there", "missing"),
     [
         ("template,annotation", {"template", "annotations_compressed"}, {"mesh", "nissl"}),
-        ("meshes", {"mesh/688", "mesh/997"}, {"compressed.ome.zarr/s0/c", "template.ome.zarr/s0/c", "nissl"}),
+        (
+            "meshes",
+            {"mesh/688", "mesh/997"},
+            {"compressed.ome.zarr/s0/c", "template.ome.zarr/s0/c", "nissl"},
+        ),
         ("references", {"nissl"}, {"mesh/", "compressed.ome.zarr/s0/c"}),
         ("masks", {"annotations.ome.zarr/s0/c"}, {"mesh/", "compressed.ome.zarr/s0/c"}),
         ("precomputed", {"/full/0-10_0-8_0-12", "precomputed/info"}, {"compressed.ome.zarr/s0/c"}),
