@@ -60,7 +60,7 @@ def test_listing(brainglobe_dir: Path) -> None:
 
 def test_damaged_atlases_are_still_listed(brainglobe_dir: Path) -> None:
     """A folder that cannot be read appears without description, so that it can be found."""
-    (brainglobe_dir / "broken_mouse_10um_v1.0").mkdir()
+    (brainglobe_dir / "broken_mouse_10um_v1.0" / "meshes").mkdir(parents=True)
     row = available_atlases(brainglobe_dir).set_index("name").loc["broken_mouse_10um"]
     assert row["species"] is None or row.isna()["species"]
     show_atlases()

@@ -79,13 +79,19 @@ def _show(found: Verification) -> None:
         is_repaired = one.key in found.repaired
         click.echo(f"repaired: {one.key}" if is_repaired else f"damaged: {one.problem}")
     if not found.sound:
-        click.echo(
-            f"{atlas}: {len(found.damaged)} of {found.files} files damaged. "
-            f"Mend with: brainglobe verify {found.atlas.name}@{found.atlas.version_text} --repair"
-        )
+        count = len(found.damaged) - len(found.repaired)
+        click.echo(f"{atlas}: {count} {'files' if count > 1 else 'file'} damaged. {_advice(found)}")
         return
-    added = " It was put here by hand and is recorded now." if found.adopted else ""
+    added = " It had no record, and has one now." if found.adopted else ""
     click.echo(f"{atlas}: {found.files} files, {found.size:,} bytes, all sound.{added}")
+
+
+def _advice(found: Verification) -> str:
+    """Return the command that mends an atlas."""
+    name = f"{found.atlas.name}@{found.atlas.version_text}"
+    if found.repairable and not found.repaired:
+        return f"Mend with: brainglobe verify {name} --repair"
+    return f"Install it again: brainglobe update -f {found.atlas.name}"
 
 
 @click.command(cls=Verb)

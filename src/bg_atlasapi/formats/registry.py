@@ -38,7 +38,8 @@ def open_atlas(path: Path, check: Check = no_check) -> Atlas:
         If a file contradicts its format; carries every finding.
     """
     folder = folder_of(path)
-    if folder != path or packaged.is_there(folder / MANIFEST):
+    in_store = folder.parent.parent.name == "atlases"
+    if folder != path or in_store or packaged.is_there(folder / MANIFEST):
         from bg_atlasapi.formats import components
 
         return components.open_components(folder, check)

@@ -22,7 +22,7 @@ from bg_atlasapi.errors import (
     InvalidInputError,
 )
 from bg_atlasapi.formats import packaged, registry
-from bg_atlasapi.store import cache, disk, index, install, inventory, verification
+from bg_atlasapi.store import cache, disk, index, install, inventory, limbo, verification
 from bg_atlasapi.store.archive import settle, unpack
 from bg_atlasapi.store.cache import InstalledAtlas
 from bg_atlasapi.store.lifecycle import Library
@@ -275,6 +275,22 @@ def _is_same(path: Path, other: Path) -> bool:
     return inventory.sha256_of(other) == inventory.sha256_of(path)
 
 
+def _require_no_conflict(key: str, path: Path, layer: Path, manifest: Path, origin: str) -> None:
+    """Refuse to change a file that another installed atlas needs as it is."""
+    target = layer / inventory.COMPONENT_STORE / key
+    own = cache.identify(manifest.parent)
+    if own is None or not target.is_file() or _is_same(path, target):
+        return
+    place = layer / inventory.COMPONENT_STORE / "atlases" / own.name / manifest.parent.name
+    owner = limbo.owner(layer, key, target, replace(own, path=place))
+    if owner is not None:
+        text = (
+            f"{key} is not the file that {owner} uses, though the component has the same name and "
+            "version. Add it to another folder: BRAINGLOBE_DIR."
+        )
+        raise InvalidAtlasError(origin, [Finding("component-conflict", text, "error")])
+
+
 def _place_components(
     store: Path, workshop: Workshop, report: Report, origin: str
 ) -> InstalledAtlas:
@@ -290,6 +306,7 @@ def _place_components(
         for path in sorted(one for one in store.rglob("*") if one.is_file()):
             if path.name != cache.MANIFEST or path.parent.parent.parent.name != "atlases":
                 key = path.relative_to(store)
+                _require_no_conflict(key.as_posix(), path, workshop.layer, manifest, origin)
                 if not _is_same(path, target / key):  # shared with an atlas that is here
                     (target / key).parent.mkdir(parents=True, exist_ok=True)
                     path.replace(target / key)

@@ -8,6 +8,7 @@ only looks: it never makes a folder, never reads an atlas, never uses the networ
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bg_atlasapi.errors import InvalidInputError, StorageError, UnknownAtlasErro
 from bg_atlasapi.store import disk, inventory
 
 MANIFEST = "manifest.json"
+METADATA = "metadata.json"
 EMBEDDED = Path(__file__).resolve().parent.parent / "data"
 _FOLDER = re.compile(r"(?P<name>[^.].*)_v(?P<major>0|[1-9]\d{0,8})\.(?P<minor>0|[1-9]\d{0,8})")
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
@@ -115,8 +117,22 @@ def installed(layers: Iterable[Path]) -> list[InstalledAtlas]:
 def _packages(layer: Path) -> Iterator[InstalledAtlas]:
     for folder in _children(layer):
         atlas = parse_folder(folder)
-        if atlas is not None and atlas.path.is_dir():
+        if atlas is not None and (_has_files(folder) or _is_recorded(atlas)):
             yield atlas
+
+
+def _has_files(folder: Path) -> bool:
+    """Say whether there is anything in a folder; tools that were interrupted leave empty ones."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return folder.is_dir()  # closed to this account: it is there all the same
+
+
+def _is_recorded(atlas: InstalledAtlas) -> bool:
+    recorded = inventory.path_of(atlas.layer, atlas.name, atlas.version_text)
+    return atlas.path.is_dir() and recorded.is_file()
 
 
 def _components(layer: Path) -> Iterator[InstalledAtlas]:
@@ -124,8 +140,9 @@ def _components(layer: Path) -> Iterator[InstalledAtlas]:
     for atlas in _children(layer / inventory.COMPONENT_STORE / "atlases"):
         for folder in _children(atlas):
             version = parse_version_folder(folder.name)
-            if version is not None and (folder / MANIFEST).is_file():
-                yield InstalledAtlas(atlas.name, version, folder)
+            found = None if version is None else InstalledAtlas(atlas.name, version, folder)
+            if found is not None and ((folder / MANIFEST).is_file() or _is_recorded(found)):
+                yield found
 
 
 def _children(folder: Path) -> list[Path]:
@@ -137,6 +154,16 @@ def _children(folder: Path) -> list[Path]:
         reason = getattr(error, "strerror", None) or error
         message = f"The brainglobe folder {folder} cannot be read: {reason}."
         raise InvalidInputError(message) from error
+
+
+def is_whole(atlas: InstalledAtlas) -> bool:
+    """Say whether what every atlas has is there; of a recorded atlas its inventory judges."""
+    if atlas.layout == inventory.COMPONENTS:
+        return (atlas.path / MANIFEST).is_file()
+    if inventory.load(atlas.layer, atlas.name, atlas.version_text) is not None:
+        return True
+    needed = (METADATA, "structures.json", "annotation.tiff", "reference.tiff")
+    return all((atlas.path / name).is_file() for name in needed)
 
 
 def first_writable(layers: Iterable[Path]) -> Path | None:

@@ -26,6 +26,8 @@ from bg_atlasapi.store.transport import http
 DAY_S = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
 _PUBLISHED = cache.EMBEDDED / "published_atlases.json"
+_LAYOUTS = ("packages", "components")
+_CLOCKS_DIFFER_S = 60.0  # machines that share a folder
 Version = tuple[int, int]
 
 
@@ -127,7 +129,7 @@ def failed_lately(layers: Iterable[Path], remote: str, within_s: float = DAY_S) 
     failed = [_modified(_path(layer, remote).with_suffix(".failed")) for layer in layers]
     seen = recall(layers, remote)
     last = max(failed, default=0.0)
-    return time.time() - last < within_s and (seen is None or seen.seen < last)
+    return -_CLOCKS_DIFFER_S <= time.time() - last < within_s and (seen is None or seen.seen < last)
 
 
 def _modified(path: Path) -> float:
@@ -141,11 +143,19 @@ def _load(path: Path) -> Index | None:
     try:
         stored = json.loads(path.read_bytes())
         versions = {
-            str(name): tuple(cache.parse_version(one) for one in found)
+            name: tuple(cache.parse_version(one) for one in found)
             for name, found in stored["versions"].items()
+            if is_name(name) and isinstance(found, list)
         }
-        return Index(stored["remote"], stored["layout"], versions, float(stored["seen"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        seen = float(stored["seen"])
+        if not 0 <= seen <= time.time() + _CLOCKS_DIFFER_S:  # of no time, or of one to come
+            return None
+        if not isinstance(stored["remote"], str) or stored["layout"] not in _LAYOUTS:
+            return None
+        return Index(stored["remote"], stored["layout"], versions, seen)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
+    except RecursionError:  # brackets without end
         return None
 
 

@@ -144,7 +144,7 @@ def _install_package(
     done = cache.InstalledAtlas(release.name, release.version, target)
     parts = selection.of_package(parts)
     replaces = target.is_dir()
-    if replaces and not again:
+    if replaces and not again and cache.is_whole(done):
         more = _wider(workshop.layer, release, parts)
         if more is None:
             return done
@@ -344,6 +344,7 @@ def _install_components(
         return done
     listed = offered.files_of(release, parts)
     wanted = _wanted(listed, workshop.layer, known, again=again)
+    limbo.require_no_conflict(wanted, workshop.layer, done)
     _require_space(workshop, files.missing_bytes(wanted), release.name)
     keys = {one.key for one in listed}
     if known is not None:

@@ -145,10 +145,24 @@ def install_atlas(
         If it cannot be kept.
     """
     name, wanted = library.named(name, version)
-    here = [a for a in library.installed() if a.name == name and wanted in {None, a.version}]
+    here = [
+        atlas
+        for atlas in library.installed()
+        if atlas.name == name and wanted in {None, atlas.version} and cache.is_whole(atlas)
+    ]
     if here and (parts is None or _has(here[-1], parts)):
         return here[-1]
-    return fetch(library, name, wanted, parts or Parts(), report)
+    parts = parts or Parts()
+    if here and here[-1].layer != cache.first_writable(library.layers):
+        # The new copy will hide the one that is here, so it must not be the lesser one.
+        parts = selection.together(_parts_of(here[-1]), parts)
+        wanted = here[-1].version
+    return fetch(library, name, wanted, parts, report)
+
+
+def _parts_of(atlas: InstalledAtlas) -> tuple[str, ...]:
+    known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
+    return known.parts if known is not None and known.parts else Parts().texts
 
 
 def _has(atlas: InstalledAtlas, parts: Parts) -> bool:

@@ -9,11 +9,12 @@ them for his own meanwhile.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bg_atlasapi.errors import AtlasError
+from bg_atlasapi.errors import AtlasError, Finding, InvalidAtlasError
 from bg_atlasapi.store import cache, disk, inventory, selection
+from bg_atlasapi.store.transfer import files
 
 
 def path_of(layer: Path, name: str, version: str) -> Path:
@@ -58,21 +59,78 @@ def needed(layer: Path, leaving: cache.InstalledAtlas | None = None) -> set[str]
     found: set[str] = set()
     for other in cache.installed([layer]):
         if other.layout == inventory.COMPONENTS and other != leaving:
-            try:
-                manifest = (other.path / cache.MANIFEST).read_bytes()
-                named = selection.components_of(manifest, str(other.path))
-            except (AtlasError, OSError):  # damaged: what it consisted of is still needed
+            named = needed_by(other)
+            if not named:  # damaged: what it consisted of is still needed
                 known = inventory.load(other.layer, other.name, other.version_text)
                 keys = known.entries if known else ()
-                found |= {"/".join([*key.split("/")[:3], ""]) for key in keys}
-            else:
-                found |= {named.terminology, named.coordinate_space, named.annotation_set}
-                found |= {named.template, *named.references}
+                named = {"/".join([*key.split("/")[:3], ""]) for key in keys}
+            found |= named
             found.add((other.path / cache.MANIFEST).relative_to(_store(layer)).as_posix())
     if leaving is not None:
         own = path_of(layer, leaving.name, leaving.version_text)
         found = found.union(*(keys for path, keys in noted(layer).items() if path != own))
     return found
+
+
+def owner(layer: Path, key: str, path: Path, leaving: cache.InstalledAtlas) -> str | None:
+    """Return the name of another installed atlas that needs a file as it is, None if none does.
+
+    Parameters
+    ----------
+    layer
+        The folder of atlases.
+    key
+        Of the file, relative to the store.
+    path
+        The file. One that is damaged by the record of the other atlas may be replaced.
+    leaving
+        The atlas that does not count.
+    """
+    for other in cache.installed([layer]):
+        if other.layout != inventory.COMPONENTS or other.path == leaving.path:
+            continue
+        known = inventory.load(other.layer, other.name, other.version_text)
+        if known is None and key.startswith(tuple(needed_by(other))):
+            return other.name
+        if (
+            known is not None
+            and key in known.entries
+            and not inventory.damage(path, known.entries[key], thorough=True)
+        ):
+            return other.name
+    return None
+
+
+def require_no_conflict(
+    wanted: Sequence[files.Wanted], layer: Path, atlas: cache.InstalledAtlas
+) -> None:
+    """Refuse to change files that other installed atlases need as they are.
+
+    Raises
+    ------
+    InvalidAtlasError
+        If a component of the same name and version has other content.
+    """
+    for one in wanted:
+        if one.target.is_file() and files.adopted(one) is None:
+            needing = owner(layer, one.listed.key, one.target, atlas)
+            if needing is not None:
+                text = (
+                    f"{one.listed.key} is not the file that {needing} uses, though the component "
+                    "has the same name and version. Install into another folder: BRAINGLOBE_DIR."
+                )
+                raise InvalidAtlasError(atlas.name, [Finding("component-conflict", text, "error")])
+
+
+def needed_by(atlas: cache.InstalledAtlas) -> set[str]:
+    """Return the folders of the components that an installed atlas names."""
+    try:
+        manifest = (atlas.path / cache.MANIFEST).read_bytes()
+        named = selection.components_of(manifest, str(atlas.path))
+    except (AtlasError, OSError):
+        return set()
+    found = {named.terminology, named.coordinate_space, named.annotation_set}
+    return found | {named.template, *named.references}
 
 
 def unneeded(layer: Path, keys: Iterable[str], needed: Iterable[str]) -> list[Path]:

@@ -6,9 +6,10 @@ passed over, whoever sent them. Nothing is downloaded here but what is needed to
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 
-from bg_atlasapi.errors import RefusedError
+from bg_atlasapi.errors import Finding, InvalidAtlasError, RefusedError
 from bg_atlasapi.store import selection
 from bg_atlasapi.store.inventory import Inventory
 from bg_atlasapi.store.remotes import Release
@@ -31,6 +32,7 @@ def files_of(release: Release, parts: Parts) -> list[Listed]:
     remote = release.remote
     manifest = remote.source.read(release.manifest)
     components = selection.components_of(manifest, release.url)
+    _require_own(manifest, release)
     listed = _remote_inventory(release)
     if listed is None:
         below = selection.prefixes(components, parts)
@@ -52,6 +54,22 @@ def files_of(release: Release, parts: Parts) -> list[Listed]:
             raise RefusedError(message, 404)
     own = next((one for one in listed if one.key == release.manifest), None)
     return [*chosen, own or Listed(release.manifest, len(manifest))]
+
+
+def _require_own(manifest: bytes, release: Release) -> None:
+    """Refuse the manifest of another atlas.
+
+    Raises
+    ------
+    InvalidAtlasError
+        If it says that it lies elsewhere, or is of another version.
+    """
+    stated = json.loads(manifest)
+    here = release.manifest.rpartition("/")[0]
+    place, version = stated.get("location", here), stated.get("version", release.version_text)
+    if str(place).strip("/") != here or str(version).replace("_", ".") != release.version_text:
+        text = f"It is the manifest of {place!r}, version {version!r}, not of {here}."
+        raise InvalidAtlasError(release.url, [Finding("version-mismatch", text, "error")])
 
 
 def _volumes(components: selection.Components, parts: Parts) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bg_atlasapi import settings
 from bg_atlasapi.store import cache, description, disk, inventory, limbo
 from bg_atlasapi.store.lifecycle import Library, remove_version
 from bg_atlasapi.store.workshop import Workshop
 
+_DAY_S = 86_400.0
 _HALF_MADE = "half-made"
 
 
@@ -56,9 +59,14 @@ def prune(library: Library, *, dry_run: bool = False) -> list[Pruned]:
     for layer in library.layers:
         if not disk.is_writable(layer):
             continue
-        newest = cache.newest(cache.installed([layer]))
-        for atlas in cache.installed([layer]):
-            if atlas.layer == layer and atlas != newest[atlas.name]:
+        recorded = [
+            atlas
+            for atlas in cache.installed([layer])
+            if inventory.load(layer, atlas.name, atlas.version_text) is not None
+        ]
+        newest = cache.newest(recorded)
+        for atlas in recorded:  # what was put there by hand is not ours to remove
+            if atlas != newest[atlas.name]:
                 size = description.size_of(atlas)
                 gone.append(
                     Pruned(atlas.path, size, f"older than {newest[atlas.name].version_text}")
@@ -78,7 +86,7 @@ def _prune_leftovers(workshop: Workshop, *, dry_run: bool) -> list[Pruned]:
     noted = [key for keys in limbo.noted(workshop.layer).values() for key in keys]
     found += _limbo(workshop.layer)
     if workshop.downloads.is_dir():
-        found += [(path, "interrupted download") for path in sorted(workshop.downloads.iterdir())]
+        found += [(path, "interrupted download") for path in _idle_downloads(workshop)]
     here = {(a.name, a.version_text) for a in cache.installed([workshop.layer])}
     kept = workshop.layer / inventory.OWN_FOLDER / "inventories"
     for path in sorted(kept.glob("*_v*.json")) if kept.is_dir() else []:
@@ -89,6 +97,17 @@ def _prune_leftovers(workshop: Workshop, *, dry_run: bool) -> list[Pruned]:
     if not dry_run:
         limbo.tidy(workshop.layer, noted)
     return gone
+
+
+def _idle_downloads(workshop: Workshop) -> list[Path]:
+    """Return what nobody can be downloading any more.
+
+    Locks tell of one layer only. In a folder that layers share, or without locks, a day must pass.
+    """
+    found = sorted(workshop.downloads.iterdir())
+    if settings.locks() and workshop == Workshop.of(workshop.layer):
+        return found
+    return [path for path in found if time.time() - path.stat().st_mtime > _DAY_S]
 
 
 def _limbo(layer: Path) -> list[tuple[Path, str]]:

@@ -130,11 +130,11 @@ def components_of(manifest: bytes, where: str) -> Components:
         references = stated.get("additional_references") or []
         resolution = tuple(float(size) for size in stated["resolution"])
         return Components(
-            terminology=_location(stated["terminology"]),
-            coordinate_space=_location(stated["coordinate_space"]),
-            annotation_set=_location(stated["annotation_set"]),
-            template=_location(template),
-            references=tuple(_location(reference) for reference in references),
+            terminology=_location(stated["terminology"], "terminologies"),
+            coordinate_space=_location(stated["coordinate_space"], "coordinate-spaces"),
+            annotation_set=_location(stated["annotation_set"], "annotation-sets"),
+            template=_location(template, "templates"),
+            references=tuple(_location(reference, "templates") for reference in references),
             resolution_um=resolution,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -143,12 +143,16 @@ def components_of(manifest: bytes, where: str) -> Components:
         raise InvalidAtlasError(where, [finding]) from error
 
 
-def _location(component: Mapping[str, Any]) -> str:
+def _location(component: Mapping[str, Any], kind: str) -> str:
     text = component["location"]
     if not isinstance(text, str) or not _LOCATION.fullmatch(text) or ".." in text.split("/"):
         message = f"the location {text!r} leads out of the store"
         raise ValueError(message)
-    return text.strip("/") + "/"
+    steps = text.strip("/").split("/")
+    if len(steps) != 3 or steps[0] != kind:
+        message = f"the location {text!r} is not {kind}/<name>/<version>"
+        raise ValueError(message)
+    return "/".join(steps) + "/"
 
 
 def prefixes(components: Components, parts: Parts) -> list[str]:

@@ -18,15 +18,18 @@ from bg_atlasapi.errors import (
     AtlasError,
     ChecksumError,
     IncompleteAtlasError,
+    InvalidAtlasError,
     RemoteError,
+    UnknownAtlasError,
 )
 from bg_atlasapi.formats import registry
-from bg_atlasapi.store import cache, disk, inventory
+from bg_atlasapi.store import cache, disk, index, inventory, offered
 from bg_atlasapi.store.archive import settle, unpack
 from bg_atlasapi.store.cache import InstalledAtlas
 from bg_atlasapi.store.inventory import Entry, Inventory
 from bg_atlasapi.store.lifecycle import Library
 from bg_atlasapi.store.remotes import Release
+from bg_atlasapi.store.selection import Parts
 from bg_atlasapi.store.transfer import files
 from bg_atlasapi.store.transfer.incoming import incoming as arriving
 from bg_atlasapi.store.transfer.progress import DOWNLOAD, VERIFY, Report, Tally, silent
@@ -59,7 +62,9 @@ class Verification:
     repaired
         Keys that were fetched again.
     adopted
-        Whether the atlas had been put here by hand, and has an inventory from now on.
+        Whether the atlas had no inventory, and has one from now on.
+    repairable
+        Whether it is known what its files should be.
     """
 
     atlas: InstalledAtlas
@@ -68,6 +73,7 @@ class Verification:
     damaged: tuple[Damage, ...] = ()
     repaired: tuple[str, ...] = ()
     adopted: bool = False
+    repairable: bool = True
 
     @property
     def sound(self) -> bool:
@@ -101,7 +107,33 @@ def verify_atlas(
     StorageError
         If a repair cannot be written.
     """
-    return verify(library, library.find(name, version), report, repair=repair)
+    try:
+        atlas = library.find(name, version)
+    except UnknownAtlasError:
+        recorded = _recorded(library, name, version)
+        if recorded is None:
+            raise
+        atlas = recorded
+    return verify(library, atlas, report, repair=repair)
+
+
+def _recorded(library: Library, name: str, version: str | None) -> InstalledAtlas | None:
+    """Return an atlas that has an inventory, though what it is known by is gone."""
+    name, wanted = cache.named(name, (), version)
+    found = []
+    for layer in library.layers:
+        folder = layer / inventory.OWN_FOLDER / "inventories"
+        for path in sorted(folder.glob(f"{name}_v*.json")) if index.is_name(name) else ():
+            named = cache.parse_folder(path.with_suffix(""))
+            known = inventory.load(layer, name, named.version_text) if named else None
+            if named is None or known is None or wanted not in {None, named.version}:
+                continue
+            place = layer / f"{name}_v{named.version_text}"
+            if known.layout == inventory.COMPONENTS:
+                version_folder = f"{named.version[0]}_{named.version[1]}"
+                place = layer / inventory.COMPONENT_STORE / "atlases" / name / version_folder
+            found.append(replace(named, path=place))
+    return max(found, default=None, key=lambda one: one.version)
 
 
 def verify(
@@ -110,7 +142,7 @@ def verify(
     """Verify one installed version; see ``verify_atlas``."""
     known = inventory.load(atlas.layer, atlas.name, atlas.version_text)
     if known is None:
-        return _adopt(atlas, report)
+        return _adopt(library, atlas, report, repair=repair)
     base = inventory.base_of(atlas.layer, known)
     tally = Tally(report, VERIFY, known.size)
     damaged = []
@@ -131,18 +163,57 @@ def verify(
     return replace(found, repaired=tuple(one.key for one in damaged))
 
 
-def _adopt(atlas: InstalledAtlas, report: Report) -> Verification:
-    """Judge an atlas without inventory by reading it, and record what it consists of."""
+def _adopt(
+    library: Library, atlas: InstalledAtlas, report: Report, *, repair: bool
+) -> Verification:
+    """Judge an atlas without inventory, and record what it consists of if it is sound.
+
+    It is read, and compared with what the remotes list of it, if any can be asked.
+    """
+    release, published = _published(library, atlas)
+    store = atlas.path.parents[2]
+    wanted = [files.Wanted(one, store / one.key) for one in published]
+    differing = [one for one in wanted if files.adopted(one) is None]
+    damaged = [
+        Damage(one.listed.key, f"{one.target} is missing, or not what {release.url} lists.")
+        for one in differing
+        if release is not None
+    ]
+    if damaged and repair and release is not None:
+        workshop = Workshop.of(atlas.layer, library.downloads)
+        with disk.explained(atlas.layer, f"repair {atlas.name}"):
+            source, parts = release.remote.source, workshop.downloads / "components"
+            files.bring(source, differing, parts, report, trust=False)
+            settle(store, [one.listed.key for one in differing])
+    repaired = tuple(one.key for one in damaged) if repair else ()
     made = survey(atlas, report)
-    problems = _read_through(atlas.path, made.entries)
-    found = Verification(atlas, len(made.entries), made.size, tuple(problems))
-    if problems or atlas.layer == cache.EMBEDDED:
+    problems = () if damaged and not repair else _read_through(atlas.path, made.entries)
+    found = Verification(
+        atlas,
+        len(made.entries),
+        made.size,
+        (*damaged, *problems),
+        repaired,
+        repairable=release is not None,
+    )
+    if not found.sound or atlas.layer == cache.EMBEDDED:
         return found
     try:
         inventory.store(atlas.layer, made)
     except OSError:  # a layer of somebody else: sound, but it stays without
         return found
     return replace(found, adopted=True)
+
+
+def _published(library: Library, atlas: InstalledAtlas) -> tuple[Release | None, list[Listed]]:
+    """Return what a remote lists of a component atlas; nothing where none can be asked."""
+    if atlas.layout != inventory.COMPONENTS:
+        return None, []
+    with contextlib.suppress(RemoteError, UnknownAtlasError, InvalidAtlasError):
+        for release in library.remotes.releases(atlas.name, atlas.version):
+            if release.layout == inventory.COMPONENTS:
+                return release, offered.files_of(release, Parts())
+    return None, []
 
 
 def survey(atlas: InstalledAtlas, report: Report = silent, origin: str = "") -> Inventory:

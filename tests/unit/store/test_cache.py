@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
         ".hidden",
     ):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.json").touch()
     (tmp_path / "allen_mouse_100um_v1.2").write_text("a file, not a folder")
     (tmp_path / "last_versions.conf").write_text("[atlases]\n")
     return tmp_path
@@ -60,7 +62,7 @@ def test_newest_wins() -> None:
 def test_find_takes_the_newest(folder: Path) -> None:
     """Without a version the newest is opened; with one, that one, also spelt with a v."""
     assert cache.find("allen_mouse_25um", [folder]).version == (1, 2)
-    (folder / "allen_mouse_25um_v1.2").rmdir()
+    shutil.rmtree(folder / "allen_mouse_25um_v1.2")
     assert cache.find("allen_mouse_25um", [folder]).version == (0, 10)
     assert cache.find("allen_mouse_25um", [folder], "0.9").path == folder / "allen_mouse_25um_v0.9"
     assert cache.find("allen_mouse_25um", [folder], " v0.10 ").version_text == "0.10"
@@ -113,7 +115,7 @@ def test_find_by_resolution(folder: Path, name: str, resolution: float, expected
 @pytest.mark.parametrize("nanometres", [4, 9, 13, 500])
 def test_resolutions_in_nanometres(tmp_path: Path, nanometres: int) -> None:
     """A folder named in nm is found by its size in µm, without rounding in the way."""
-    (tmp_path / f"em_{nanometres}nm_v1.0").mkdir()
+    (tmp_path / f"em_{nanometres}nm_v1.0" / "meshes").mkdir(parents=True)
     found = cache.find("em", [tmp_path], resolution=nanometres / 1000)
     assert found.name == f"em_{nanometres}nm"
 
@@ -159,15 +161,15 @@ def test_the_embedded_atlas_is_always_here(tmp_path: Path) -> None:
 def test_the_users_folder_goes_first(tmp_path: Path) -> None:
     """Of the embedded atlas's version in the user's folder the user's is opened."""
     mine = tmp_path / f"{EMBEDDED}_v1.0"
-    mine.mkdir()
+    (mine / "meshes").mkdir(parents=True)
     assert cache.find(EMBEDDED, [tmp_path]).path == mine
-    (tmp_path / f"{EMBEDDED}_v0.9").mkdir()
+    (tmp_path / f"{EMBEDDED}_v0.9" / "meshes").mkdir(parents=True)
     assert cache.find(EMBEDDED, [tmp_path]).path == mine
 
 
 def test_links_to_folders_are_folders(tmp_path: Path) -> None:
     """An atlas may be linked in from elsewhere; a dead link is not one."""
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "meshes").mkdir(parents=True)
     (tmp_path / "linked_25um_v1.0").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "dead_25um_v1.0").symlink_to(tmp_path / "nothing")
     names = [atlas.name for atlas in cache.installed([tmp_path])]

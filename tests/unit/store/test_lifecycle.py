@@ -98,31 +98,25 @@ def test_damage_in_any_file(
     base = layer / "brainglobe-atlasapi" if layout == "store" else done.path
     data = (base / key).read_bytes()
     damage(base / key, how)
-    gone = key.startswith("atlases/") and how == "deleted"  # without its manifest it is not there
-    if gone:
-        with pytest.raises(UnknownAtlasError):
-            opened()
-        update_atlases.install_atlas(NAME, remotes=server.url)
-    else:
-        if key not in UNREAD:
-            with pytest.raises(AtlasError) as raised:
-                read_all(opened())
-            assert isinstance(raised.value, IncompleteAtlasError)
-            advised = f"brainglobe verify {NAME}@" in str(raised.value)
-            assert advised or (how == "deleted" and "missing" in str(raised.value))
-        found = update_atlases.verify_atlas(NAME)
-        assert [one.key for one in found.damaged] == [key]
-        assert str(base / key) in found.damaged[0].problem
-        assert not found.sound
-        server.reset_log()
-        mended = update_atlases.verify_atlas(NAME, repair=True, remotes=server.url)
-        assert mended.repaired == (key,)
-        assert mended.sound
-        files = {one.path for one in server.log() if one.sent and not one.query}
-        expected = key if layout == "store" else f"{NAME}_v1.1.tar.gz"
-        assert files == {"/last_versions.conf", "/atlases/last_versions.conf", f"/{expected}"} - (
-            {"/atlases/last_versions.conf"} if layout == "packages" else set()
-        )
+    if key not in UNREAD:
+        with pytest.raises(AtlasError) as raised:
+            read_all(opened())
+        assert isinstance(raised.value, IncompleteAtlasError)
+        advised = f"brainglobe verify {NAME}@" in str(raised.value)
+        assert advised or (how == "deleted" and "missing" in str(raised.value))
+    found = update_atlases.verify_atlas(NAME)
+    assert [one.key for one in found.damaged] == [key]
+    assert str(base / key) in found.damaged[0].problem
+    assert not found.sound
+    server.reset_log()
+    mended = update_atlases.verify_atlas(NAME, repair=True, remotes=server.url)
+    assert mended.repaired == (key,)
+    assert mended.sound
+    files = {one.path for one in server.log() if one.sent and not one.query}
+    expected = key if layout == "store" else f"{NAME}_v1.1.tar.gz"
+    assert files == {"/last_versions.conf", "/atlases/last_versions.conf", f"/{expected}"} - (
+        {"/atlases/last_versions.conf"} if layout == "packages" else set()
+    )
     assert (base / key).read_bytes() == data
     for one, other in zip(read_all(opened()), sound, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -9,24 +9,22 @@ same bytes to the same places. What the pieces add up to is checked before it is
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
 from bg_atlasapi.errors import ChecksumError, RefusedError, RemoteError
 from bg_atlasapi.store import disk
 from bg_atlasapi.store.transfer.checked import Checked, not_as_published
+from bg_atlasapi.store.transfer.pieces import ENDLESS, STATE, State
 from bg_atlasapi.store.transport import http
-from bg_atlasapi.store.transport.sources import BLOCK, Listed, Reply, Source
+from bg_atlasapi.store.transport.sources import BLOCK, Listed, Reply, Source, refused_part
 
 PIECE = 8 << 20
 WORKERS = 4
-_STATE = "state.json"
-_ENDLESS = 1 << 62
 
 
 class ChangedError(RefusedError):
@@ -35,30 +33,6 @@ class ChangedError(RefusedError):
 
 class _StoppedError(Exception):
     """The reader no longer wants the file; never leaves this module."""
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What the pieces in a folder are pieces of."""
-
-    url: str
-    validator: str | None
-    size: int | None
-    ranges: bool
-    piece: int
-    sha256: str | None
-    md5: str | None
-
-    def length(self, piece: int) -> int:
-        """Return how long a piece becomes; endless where the size is not known."""
-        if self.size is None:
-            return _ENDLESS
-        return min(self.piece, self.size - piece * self.piece)
-
-    @property
-    def pieces(self) -> range:
-        """The numbers of all pieces."""
-        return range(1 if self.size is None else -(-self.size // self.piece))
 
 
 class Download:
@@ -84,9 +58,9 @@ class Download:
         self._url = source.url(expected.key)
         self._ranges = ranges
         self._news = threading.Condition()
-        self._state: _State | None = None
+        self._state: State | None = None
         self._have: dict[int, int] = {}
-        self._todo: list[int] = []
+        self._todo: Iterator[int] = iter(())
         self._whole = self._stop = self._unwanted = False
         self._error: BaseException | None = None
         self._at = 0
@@ -200,7 +174,7 @@ class Download:
         self._close()
         with contextlib.suppress(OSError):
             for piece in self._folder.iterdir():
-                if piece.name != _STATE:
+                if piece.name != STATE:
                     piece.unlink()
             disk.remove(self._folder)  # with the state last: there are no pieces of nothing
 
@@ -225,24 +199,25 @@ class Download:
         """Find out what is here and what is missing, then bring it together with the others."""
         if not self._resume():
             self._begin()
-        for _ in range(min(WORKERS, len(self._todo)) - 1 if self._ahead is None else 0):
+        with self._news:  # no list of all: there may be millions
+            first = list(itertools.islice(self._todo, WORKERS if self._ahead is None else 1))
+            self._todo = itertools.chain(first, self._todo)
+        for _ in first[1:]:
             self._start(self._work)
         self._work()
 
     def _resume(self) -> bool:
         """Take up what an earlier try left, if it can be used."""
-        try:
-            state = _State(**json.loads((self._folder / _STATE).read_bytes()))
-            usable = state.url == self._url and state.size is not None and state.piece > 0
-        except (OSError, ValueError, TypeError):
-            return False
+        state = State.load(self._folder)
         have: dict[int, int] = {}
-        for piece in state.pieces if usable else ():
+        usable = state is not None and state.url == http.without_login(self._url)
+        if state is not None and usable:
             with contextlib.suppress(OSError):
-                have[piece] = (self._folder / str(piece)).stat().st_size
-        here = sum(have.values())
-        fits = all(length <= state.length(piece) for piece, length in have.items())
-        if not usable or not fits or not (here == state.size or (state.ranges and self._ranges)):
+                have = state.here(self._folder)
+            fits = all(length <= state.length(piece) for piece, length in have.items())
+            whole = sum(have.values()) == state.size
+            usable = fits and (whole or (state.ranges and self._ranges))
+        if state is None or not usable:
             self.discard()
             self._unwanted = False
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +225,7 @@ class Download:
         self._adopt(state, have)
         return True
 
-    def _adopt(self, state: _State, have: dict[int, int]) -> None:
+    def _adopt(self, state: State, have: dict[int, int]) -> None:
         stated = Listed(
             self._expected.key,
             state.size if self._expected.size is None else self._expected.size,
@@ -260,8 +235,8 @@ class Download:
         with self._news:
             self._checked = Checked(self._url, stated)
             self._state, self._have = state, have
-            self._todo = [p for p in state.pieces if have.get(p, 0) < state.length(p)]
-            self._whole = not self._todo
+            self._todo = (p for p in state.pieces if have.get(p, 0) < state.length(p))
+            self._whole = state.size is not None and sum(have.values()) >= state.size
             self._news.notify_all()
 
     def _begin(self) -> None:
@@ -271,9 +246,12 @@ class Download:
         while reply is None:
             try:
                 reply = self._source.open(self._expected.key, 0, PIECE if self._ranges else None)
-                if reply.start != 0:  # a part, but not the one that was asked for
+                if not _begins(reply):  # a part, but not the one that was asked for
                     reply.close()
                     reply = self._source.open(self._expected.key)
+                    if not _begins(reply):
+                        reply.close()
+                        raise refused_part(self._url)
             except RemoteError as error:
                 patience.spend(error, self._sleep)
         try:
@@ -292,11 +270,12 @@ class Download:
         if stated is not None and reply.size not in {None, stated}:
             raise not_as_published(self._url, "size", stated, reply.size)
         ranges = reply.ranges and reply.size is not None
-        piece = PIECE if ranges else max(reply.size or _ENDLESS, 1)
+        piece = PIECE if ranges else max(reply.size or ENDLESS, 1)
         size, validator = reply.size, reply.validator
-        state = _State(self._url, validator, size, ranges, piece, listed.sha256, listed.md5)
+        url = http.without_login(self._url)
+        state = State(url, validator, size, ranges, piece, listed.sha256, listed.md5)
         # Before any piece: another process that looks now knows what they will be pieces of.
-        disk.write_text(self._folder / _STATE, json.dumps(asdict(state)))
+        state.save(self._folder)
         self._adopt(state, {})
 
     def _work(self) -> None:
@@ -315,7 +294,7 @@ class Download:
 
     def _next(self) -> int | None:
         with self._news:
-            return self._todo.pop(0) if self._todo and not self._stop else None
+            return None if self._stop else next(self._todo, None)
 
     def _missing(self, piece: int) -> bool:
         if self._stop:
@@ -393,3 +372,8 @@ class Download:
         with self._news:
             if self._news.wait_for(lambda: self._stop, seconds):
                 raise _StoppedError
+
+
+def _begins(reply: Reply) -> bool:
+    """Say whether a reply is a file from its beginning, and how much of it is known."""
+    return reply.start == 0 and (reply.size is not None or not reply.ranges)

@@ -7,26 +7,29 @@ is if it is what the remote publishes: by hash where there is one, by size other
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from bg_atlasapi.errors import ChecksumError, RemoteError
+from bg_atlasapi.errors import ChecksumError, RefusedError, RemoteError
 from bg_atlasapi.store import disk, inventory
-from bg_atlasapi.store.transfer.checked import Checked
+from bg_atlasapi.store.transfer.checked import Checked, not_as_published
 from bg_atlasapi.store.transfer.download import PIECE, ChangedError
 from bg_atlasapi.store.transfer.incoming import incoming as arriving
+from bg_atlasapi.store.transfer.parts import PART, Part
 from bg_atlasapi.store.transfer.progress import DOWNLOAD, Report, Tally
 from bg_atlasapi.store.transport import http
-from bg_atlasapi.store.transport.sources import BLOCK, Listed, Source
+from bg_atlasapi.store.transport.sources import BLOCK, Listed, Source, refused_part
 
 _AT_A_TIME = 8
 _LARGE = 2 * PIECE
-_PART = ".part"
+_MOVING = ".moving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _one(
         one = replace(one, listed=replace(one.listed, size=size))
     listed = one.listed
     name = hashlib.sha256(f"{source.url(listed.key)} {listed}".encode()).hexdigest()[:24]
-    part = parts / f"{name}{_PART}"
+    part = parts / f"{name}{PART}"
     large = (listed.size or 0) > _LARGE
     if trust and (found := adopted(one)) is not None:
         if large:  # of a process that was killed before it had cleared up
@@ -141,7 +144,7 @@ def _take_back(parts: Path) -> None:
             continue
         plain = parts / left.name.partition("~")[0]
         with contextlib.suppress(OSError):
-            if plain.suffix == _PART and left.stat().st_size > _size(plain):
+            if plain.suffix == PART and left.stat().st_size > _size(plain):
                 left.replace(plain)
             else:
                 left.unlink()
@@ -186,78 +189,114 @@ def _in_pieces(source: Source, one: Wanted, part: Path, tally: Tally) -> tuple[i
                     out.write(block)
                     tally.add(len(block))
             found = file.finish()
-            own.replace(one.target)
+            _move(own, one.target)
             file.discard()  # not before: killed between the two, all would have to come again
         return found
     finally:
         own.unlink(missing_ok=True)
 
 
+def _move(own: Path, target: Path) -> None:
+    """Put a whole file in its place, also from another file system; never half of it."""
+    try:
+        own.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(own, target)
+
+
+def _copy(own: Path, target: Path) -> None:
+    """Copy a file to another file system, whole or not at all, and remove it here."""
+    for left in target.parent.glob(f"{_MOVING}~*"):
+        if disk.maker_is_gone(left.name):
+            left.unlink(missing_ok=True)
+    beside = target.with_name(disk.unique(_MOVING))
+    try:
+        with own.open("rb") as file, beside.open("xb") as out:
+            shutil.copyfileobj(file, out, BLOCK)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    own.unlink(missing_ok=True)
+
+
 def _in_one(source: Source, one: Wanted, part: Path, tally: Tally) -> tuple[int, str]:
     """Bring a small file over one connection, after what an earlier try left."""
-    own = part.with_name(disk.unique(part.name))
-    with contextlib.suppress(FileNotFoundError):
-        part.rename(own)
+    own = Part(part, has_hash=bool(one.listed.sha256 or one.listed.md5))
     try:
         found = _grown(source, one.listed, own, tally)
-        own.replace(one.target)
+        _move(own.path, one.target)
+        own.clear()
         return found
     finally:
-        with contextlib.suppress(FileNotFoundError):  # it is in its place
-            own.replace(part)
+        own.leave()
 
 
-def _grown(source: Source, listed: Listed, part: Path, tally: Tally) -> tuple[int, str]:
+def _grown(source: Source, listed: Listed, part: Part, tally: Tally) -> tuple[int, str]:
     """Write to a part until it is the whole file, going on after breaks."""
     patience = http.Patience()
-    published = bool(listed.sha256 or listed.md5)  # else parts of two versions might be joined
-    if not published:
-        part.unlink(missing_ok=True)
-    counted = 0
+    counted = longest = 0
     while True:
-        flags = "r+b" if part.exists() else "x+b"
-        with contextlib.suppress(FileExistsError), part.open(flags) as file:
-            before = file.seek(0, 2)
-            try:
-                at = _append(source, listed, file, before)
-                tally.add(at - counted)
-                counted = at
-                return _settled(source, listed, file)
-            except ChecksumError:
-                part.unlink(missing_ok=True)
-                if not before:  # all of it came in this try
-                    raise
-            except RemoteError as error:
-                if file.tell() > before:
-                    patience.renew()
-                patience.spend(error)
+        before = part.size
+        longest = max(longest, before)
+        try:
+            at = _append(source, listed, part)
+            tally.add(at - counted)
+            counted = at
+            return _settled(source, listed, part.path)
+        except ChecksumError:
+            part.forget()
+            if not before:  # all of it came in this try
+                raise
+        except RemoteError as error:
+            gone = isinstance(error, RefusedError) and error.status == 416
+            if gone and before:  # it is shorter by now, or was all here
+                part.forget()
+                continue
+            if part.size > longest:
+                patience.renew()
+            patience.spend(error)
 
 
-def _append(source: Source, listed: Listed, file: IO[bytes], have: int) -> int:
-    """Write the rest of a file behind what is here."""
+def _append(source: Source, listed: Listed, part: Part) -> int:
+    """Write the rest of a file behind what is here, if it is of the same version."""
+    have = part.usable_size()
     if listed.size is not None and have >= listed.size > 0:
         return have
-    reply = source.open(listed.key, have)
+    url = source.url(listed.key)
+    reply = source.open(listed.key, have, None, part.validator)
     try:
+        if have and (reply.start != have or not part.is_of(reply.validator)):
+            if reply.start != 0:
+                reply.close()
+                reply = source.open(listed.key)
+            have = 0
         if reply.start != have:
-            file.truncate(0)
-        file.seek(reply.start if reply.start == have else 0)
-        for block in reply.blocks:
-            file.write(block)
-            file.flush()
+            raise refused_part(url)
+        if not have:
+            part.begin(reply.validator)
+        with part.path.open("ab") as file:
+            for block in reply.blocks:
+                if listed.size is not None and have + len(block) > listed.size:
+                    raise not_as_published(url, "size", listed.size, "more")
+                have += file.write(block)
+                file.flush()
     finally:
         reply.close()
-    if reply.size is not None and file.tell() < reply.size:
-        raise http.broken_off(source.url(listed.key))
-    return file.tell()
+    if reply.size is not None and have < reply.size:
+        raise http.broken_off(url)
+    return have
 
 
-def _settled(source: Source, listed: Listed, file: IO[bytes]) -> tuple[int, str]:
+def _settled(source: Source, listed: Listed, path: Path) -> tuple[int, str]:
     """Check a whole file."""
     checked = Checked(source.url(listed.key), listed)
-    file.seek(0)
-    while block := file.read(BLOCK):
-        checked.feed(block)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            checked.feed(block)
     return checked.result()
 
 

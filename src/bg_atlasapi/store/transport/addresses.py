@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.store.transport import http
 from bg_atlasapi.store.transport.folders import FolderSource
 from bg_atlasapi.store.transport.sources import Source
 from bg_atlasapi.store.transport.web import BucketSource, WebSource
@@ -24,6 +25,7 @@ def source_of(address: str) -> Source:
     InvalidInputError
         For any other kind of address.
     """
+    _check(address)
     scheme = address.partition("://")[0].lower() if "://" in address else ""
     if scheme in {"http", "https"} and urlsplit(address).netloc:
         return WebSource(address)
@@ -32,9 +34,22 @@ def source_of(address: str) -> Source:
     if scheme == "file":
         return FolderSource(Path(unquote(urlsplit(address).path)))
     if scheme:
-        message = f"{address!r} is not an address this library can read: use https, http, s3, file."
+        shown = http.without_login(address)
+        message = f"{shown!r} is not an address this library can read: use https, http, s3, file."
         raise InvalidInputError(message)
     return FolderSource(Path(address).expanduser().absolute())
+
+
+def _check(address: str) -> None:
+    """Refuse what only looks like an address."""
+    try:
+        if "://" in address:
+            _ = urlsplit(address).port  # read, it is checked
+        if "\0" in address:
+            raise ValueError("it has a null byte")  # noqa: TRY301 - put into words below
+    except ValueError as error:
+        message = f"{http.without_login(address)!r} is not an address: {error}."
+        raise InvalidInputError(message) from error
 
 
 def file_at(address: str) -> tuple[Source, str]:
@@ -50,11 +65,12 @@ def file_at(address: str) -> tuple[Source, str]:
     InvalidInputError
         If it names no file.
     """
+    _check(address)
     if "://" in address and not address.startswith("file://"):
         parts = urlsplit(address)
         above, _, key = parts.path.rpartition("/")
         if not key:
-            message = f"{address!r} names no file."
+            message = f"{http.without_login(address)!r} names no file."
             raise InvalidInputError(message)
         place = source_of(parts._replace(path=above, query="", fragment="").geturl())
         if parts.query:

@@ -111,6 +111,25 @@ def _certificates() -> Any:
     return context
 
 
+def split_login(url: str) -> tuple[str, dict[str, str]]:
+    """Take the login out of an address, and return the headers that say it to the host.
+
+    >>> split_login("http://ada:p%40ss@host/x")
+    ('http://host/x', {'Authorization': 'Basic YWRhOnBAc3M='})
+    """
+    import base64
+
+    scheme, mark, rest = url.partition("://")
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, at, host = place.rpartition("@")
+    if not mark or not at:
+        return url, {}
+    name, _, password = login.partition(":")
+    said = f"{unquote(name)}:{unquote(password)}".encode("utf-8", "replace")
+    headers = {"Authorization": f"Basic {base64.b64encode(said).decode()}"} if login else {}
+    return f"{scheme}://{host}{rest[len(place) :]}", headers
+
+
 def without_login(text: str) -> str:
     """Return an address, or a text with addresses, without the names and passwords in them."""
     return re.sub(r"//[^/\s]*@", "//", text)

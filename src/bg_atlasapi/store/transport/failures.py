@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urljoin, urlsplit
 
 from bg_atlasapi import settings
 from bg_atlasapi.errors import InvalidInputError, RefusedError, UnreachableError
 from bg_atlasapi.store.transport.connections import proxy_of, without_login
+from bg_atlasapi.store.transport.numbers import whole_number
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import BaseHTTPResponse, Retry
 
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REASONS = {
@@ -30,6 +31,7 @@ _REASONS = {
 WITHOUT_NETWORK = (
     "To work without the network, install from a folder or bundle: brainglobe add PATH."
 )
+_LONGEST = 300  # characters of a server's words in a message
 _PROXY_LOGIN = "Write name and password into its address: http://NAME:PASSWORD@HOST:PORT."
 
 
@@ -93,12 +95,56 @@ def _seconds(text: str | None) -> float | None:
     """Read ``Retry-After``: seconds, or the date until which to wait."""
     from email.utils import parsedate_to_datetime
 
-    if not text or text.strip().isdigit():
-        return float(text) if text else None
+    number = whole_number(text)
+    if number is not None or not text:
+        return None if number is None else float(number)
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
+        return max(parsedate_to_datetime(text[:100]).timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
+
+
+def printable(text: str) -> str:
+    r"""Return a text with what would steer a terminal written out, and not too long.
+
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+
+
+def watched_redirects(url: str) -> Retry:
+    """Return urllib3's settings for one request: redirects are followed, nothing is tried again."""
+    import urllib3
+
+    class Watched(urllib3.Retry):
+        """Refuses a redirect to what is not a web address, and says where it leads."""
+
+        def increment(self, *given: Any, **named: Any) -> Retry:  # type: ignore[override]
+            response = given[2] if len(given) > 2 else named.get("response")
+            location = response.get_redirect_location() if response is not None else None
+            if response is not None and location:
+                asked = given[1] if len(given) > 1 else named.get("url")
+                _check_redirect(url, urljoin(asked or url, location), response)
+            return super().increment(*given, **named)
+
+    retries = Watched(total=None, connect=0, read=0, status=0, other=0, redirect=8)
+    retries.raise_on_status = False
+    return retries
+
+
+def _check_redirect(url: str, to: str, response: BaseHTTPResponse) -> None:
+    """Stop at a redirect that leads to no web server."""
+    parts = urlsplit(to)
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return
+    message = (
+        f"{host_of(url)} redirects {without_login(url)} to {printable(without_login(to))}, which "
+        "is not an address of the web (http, https)."
+    )
+    response.close()
+    raise RefusedError(message, response.status)
 
 
 def raise_explained(error: Exception, url: str) -> NoReturn:
@@ -118,10 +164,10 @@ def raise_explained(error: Exception, url: str) -> NoReturn:
         message = f"{host_of(url)} redirects without end: {without_login(url)}."
         raise RefusedError(message, 310) from error
     if isinstance(cause, urllib3.exceptions.LocationValueError):
-        reason = without_login(str(cause)).rstrip(".")
+        reason = printable(without_login(str(cause))).rstrip(".")
         message = f"{without_login(url)!r} is not an address: {reason}."
         raise InvalidInputError(message) from error
-    happened = _what_happened(cause)
+    happened = printable(_what_happened(cause))
     if _was_connected(cause):
         raise broken_off(url, happened) from error
     message = f"{host_of(url)} cannot be reached{_through(url)}: {happened}. {WITHOUT_NETWORK}"

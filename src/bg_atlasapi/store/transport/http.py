@@ -20,6 +20,7 @@ from bg_atlasapi.store.transport.connections import (
     named_certificates,
     new_pool,
     proxy_of,
+    split_login,
     without_login,
 )
 from bg_atlasapi.store.transport.failures import (
@@ -29,6 +30,7 @@ from bg_atlasapi.store.transport.failures import (
     host_of,
     raise_explained,
     refuse,
+    watched_redirects,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ __all__ = [
     "raise_explained",
     "refuse",
     "refuse_if_offline",
+    "split_login",
     "without_login",
 ]
 
@@ -106,6 +109,8 @@ class Http:
     ) -> Any:
         """Ask for a file; the body is read from the answer by the caller, who releases it.
 
+        A login in the address is said to its host, and to no other that it redirects to.
+
         Raises
         ------
         OfflineError
@@ -118,9 +123,9 @@ class Http:
         refuse_if_offline(without_login(url))
         import urllib3
 
-        fields = {"Accept-Encoding": "identity", "User-Agent": "bg-atlasapi", **(headers or {})}
-        retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=8)
-        retries.raise_on_status = False
+        url, login = split_login(url)
+        fields = {"Accept-Encoding": "identity", "User-Agent": "bg-atlasapi", **login}
+        fields |= headers or {}
         seconds = timeout_s or settings.timeout_s()
         pool = self._pool(url)
         try:
@@ -129,9 +134,11 @@ class Http:
                 url,
                 headers=fields,
                 preload_content=False,
-                retries=retries,
+                retries=watched_redirects(url),
                 timeout=urllib3.Timeout(connect=seconds, read=seconds),
             )
+        except RefusedError:
+            raise
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise_explained(error, url)
         if response.status not in {200, 206}:

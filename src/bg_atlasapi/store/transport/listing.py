@@ -13,12 +13,15 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, url
 
 from bg_atlasapi.errors import RefusedError, RemoteError
 from bg_atlasapi.store.transport import http
+from bg_atlasapi.store.transport.numbers import whole_number
 from bg_atlasapi.store.transport.sources import Listed
 from bg_atlasapi.store.transport.web import BucketSource, WebSource, md5_of_tag
 
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'#?]+)["']""", re.IGNORECASE)
 _MAX_KEYS = 2_000_000
 _MAX_DEPTH = 16
+_MAX_PAGES = 20_000
+_MAX_EMPTY = 100  # pages in a row without a file
 
 
 def of_web(source: WebSource, prefix: str) -> Iterator[Listed]:
@@ -31,7 +34,10 @@ def of_web(source: WebSource, prefix: str) -> Iterator[Listed]:
     """
     service = _service(source)
     if service is None:
-        yield from _from_pages(source, prefix, 0)
+        for count, listed in enumerate(_from_pages(source, prefix, 0, iter(range(_MAX_PAGES)))):
+            if count > _MAX_KEYS:
+                raise _endless(source.url(prefix))
+            yield listed
         return
     address, above = service
     cut = len(above)
@@ -53,7 +59,9 @@ def folders_of_web(source: WebSource, prefix: str) -> list[str]:
     except RemoteError:
         return []
     common = (_text(one, "Prefix") for one in _all(root, "CommonPrefixes"))
-    return [name[len(above + prefix) :].strip("/") for name in common if name]
+    asked = above + prefix
+    names = (name[len(asked) :].strip("/") for name in common if name.startswith(asked))
+    return [name for name in names if name]
 
 
 def _service(source: WebSource) -> tuple[str, str] | None:
@@ -92,22 +100,30 @@ def _objects(address: str, prefix: str) -> Iterator[Listed]:
 
     Source: Amazon S3 API reference, ListObjectsV2.
     """
-    token = ""
-    while True:
+    token, empty = "", 0
+    for _ in range(_MAX_PAGES):
         asked = {"prefix": prefix, "encoding-type": "url"}
         if token:
             asked["continuation-token"] = token
         root = _ask(address, asked)
         encoded = _text(root, "EncodingType") == "url"
-        for entry in _all(root, "Contents"):
+        entries = _all(root, "Contents")
+        empty = 0 if entries else empty + 1
+        for entry in entries:
             key, size = _text(entry, "Key"), _text(entry, "Size")
             key = unquote_plus(key) if encoded else key
-            bytes_ = int(size) if size.isdigit() else None
-            yield Listed(key, bytes_, None, md5_of_tag(_text(entry, "ETag")))
+            yield Listed(key, whole_number(size), None, md5_of_tag(_text(entry, "ETag")))
         following = _text(root, "NextContinuationToken")
         if _text(root, "IsTruncated") != "true" or following in {"", token}:
             return
+        if empty >= _MAX_EMPTY:
+            break
         token = following
+    raise _endless(address)
+
+
+def _endless(address: str) -> RefusedError:
+    return RefusedError(f"{http.without_login(address)} lists files without end.")
 
 
 def _ask(address: str, query: dict[str, str]) -> ET.Element:
@@ -120,7 +136,7 @@ def _ask(address: str, query: dict[str, str]) -> ET.Element:
         raise RefusedError(f"{http.without_login(base)} does not list its files as S3 does.")
     try:
         root = ET.fromstring(text)  # noqa: S314 - no entities, checked above
-    except ET.ParseError as error:
+    except (ET.ParseError, ValueError, LookupError) as error:  # also of odd encodings
         message = f"{http.without_login(base)} does not list its files as S3 does."
         raise RefusedError(message) from error
     if root.tag.rpartition("}")[2] != "ListBucketResult":
@@ -136,28 +152,35 @@ def _text(element: ET.Element, name: str) -> str:
     return next((child.text or "" for child in _all(element, name)), "")
 
 
-def _from_pages(source: WebSource, prefix: str, depth: int) -> Iterator[Listed]:
-    """Follow the links on the page of a folder."""
+def _from_pages(
+    source: WebSource, prefix: str, depth: int, pages: Iterator[int]
+) -> Iterator[Listed]:
+    """Follow the links on the page of a folder; ``pages`` gives as many as may be asked for."""
     if depth > _MAX_DEPTH:
         where = http.without_login(source.url(prefix))
         raise RefusedError(f"{where}: the folders go deeper than any atlas.")
+    if next(pages, None) is None:
+        raise _endless(source.base)
     for name in _links(source, prefix):
         if name.endswith("/"):
-            yield from _from_pages(source, prefix + name, depth + 1)
+            yield from _from_pages(source, prefix + name, depth + 1, pages)
         else:
             yield Listed(prefix + name)
 
 
 def _links(source: WebSource, prefix: str) -> list[str]:
     """Return what the page of a folder links to directly below it; folders end in a slash."""
-    address = source.url(prefix)
+    address, _ = http.split_login(source.url(prefix))  # links have no login
     page = source.read(prefix).decode("utf-8", "replace")
     names = []
     for link in _LINK.findall(page):
-        full = urljoin(address, html.unescape(link))
+        try:
+            full = urljoin(address, html.unescape(link))
+        except ValueError:  # an address of some other kind
+            continue
         if not full.startswith(address) or full == address:
             continue
         name = unquote(full[len(address) :])
-        if "/" not in name.rstrip("/") and name not in {"./", "../"}:
+        if "/" not in name.rstrip("/") and name.rstrip("/") not in {"", ".", ".."}:
             names.append(name)
     return list(dict.fromkeys(names))

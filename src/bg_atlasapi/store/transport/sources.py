@@ -29,13 +29,18 @@ class Listed:
     size
         Bytes, None if not known.
     sha256, md5
-        Published hashes, hexadecimal, None if there are none.
+        Published hashes, hexadecimal in either case, None or empty if there are none.
     """
 
     key: str
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+
+    def __post_init__(self) -> None:
+        """Write hashes in one way: lower case, None for none."""
+        for name in ("sha256", "md5"):
+            object.__setattr__(self, name, (getattr(self, name) or "").strip().lower() or None)
 
 
 @dataclass(slots=True)
@@ -153,6 +158,8 @@ class Source(abc.ABC):
         reply = self.open(key)
         found = bytearray()
         try:
+            if reply.start != 0:
+                raise refused_part(self.url(key))
             for block in reply.blocks:
                 found += block
                 if len(found) > SMALL:
@@ -160,6 +167,8 @@ class Source(abc.ABC):
                     raise RefusedError(f"{where} is far too long for what it should be.")
         finally:
             reply.close()
+        if reply.size is not None and len(found) < reply.size:  # a part that nobody asked for
+            raise http.broken_off(self.url(key))
         return bytes(found)
 
     def read_if_there(self, key: str) -> bytes | None:
@@ -172,3 +181,12 @@ class Source(abc.ABC):
             raise
 
     hides_absence = False
+
+
+def refused_part(url: str) -> RefusedError:
+    """Return the error of a server that answers with parts, though the whole was asked for."""
+    message = (
+        f"{http.host_of(url)} answers with a part of {http.without_login(url)} that was not asked "
+        "for, or does not say which part it is."
+    )
+    return RefusedError(message, 206)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from bg_atlasapi.errors import RefusedError, RemoteError
 from bg_atlasapi.store.transport import http
+from bg_atlasapi.store.transport.numbers import LARGEST, whole_number
 from bg_atlasapi.store.transport.sources import BLOCK, Listed, Reply, Source
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class WebSource(Source):
                 headers["If-Range"] = validator
         response = http.SHARED.get(url, headers)
         begins, size = _place(response)
+        if max(begins, size or 0) > LARGEST:
+            response.close()
+            where = f"{http.host_of(url)} gives {http.without_login(url)}"
+            raise RefusedError(f"{where} an impossible size: {size} bytes.", response.status)
         listed = Listed(key, size, *_published_hashes(response))
         plain = _is_plain(response, key)
         if not plain:  # compressed on the way: neither its length nor its parts are the file's
@@ -61,8 +66,7 @@ class WebSource(Source):
             reply.close()
             return reply.size
         response.drain_conn()
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdigit() else None
+        return whole_number(response.headers.get("Content-Length"))
 
     def files(self, prefix: str) -> Iterator[Listed]:
         """List files: as S3 does, or from the pages that web servers make of folders."""
@@ -111,13 +115,13 @@ def _place(response: BaseHTTPResponse) -> tuple[int, int | None]:
     """Return where the body begins in the file, and the file's size."""
     if response.status == 206:
         match = re.fullmatch(
-            r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)",
+            response.headers.get("Content-Range", "").strip(),
         )
         if match is None:
             return -1, None
-        return int(match[1]), None if match[2] == "*" else int(match[2])
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+        return int(match[1]), whole_number(match[2])
+    return 0, whole_number(response.headers.get("Content-Length"))
 
 
 def _is_plain(response: BaseHTTPResponse, key: str) -> bool:
