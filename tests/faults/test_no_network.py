@@ -280,7 +280,7 @@ def test_a_failure_is_silent_and_not_repeated_all_day(
     assert len(server.log(INDEX)) == 1
     assert not caplog.records
     server.clear()
-    available_atlases()  # somebody asks: it is there again
+    available_atlases(fresh=True)  # somebody asks: it is there again
     assert len(server.log(INDEX)) == 2
     make_old(layer, server.url, -1)
     assert not index.failed_lately([layer], server.url)
