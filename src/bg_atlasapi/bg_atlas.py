@@ -140,8 +140,14 @@ class BrainGlobeAtlas(core.Atlas):
         library = self._library()
         name, wanted = library.named(atlas_name, version, resolution)
         text = None if wanted is None else f"{wanted[0]}.{wanted[1]}"
-        with progress_bar.shown(self.fn_update) as report:
-            return lifecycle.install_atlas(library, name, text, report=report)
+        try:
+            with progress_bar.shown(self.fn_update) as report:
+                return lifecycle.install_atlas(library, name, text, report=report)
+        except UnknownAtlasError:
+            empty = cache.empty_folder(name, self._layers)
+            if empty is None:
+                raise
+            return empty  # opening it says what is missing
 
     @classmethod
     def from_path(cls, path: PathLike) -> Self:

@@ -212,7 +212,10 @@ class Atlas(Keeper):
     def additional_references(self) -> AdditionalRefDict:
         """Further reference images by name, each read when asked for."""
         names = self.metadata.get("additional_references") or []
-        return AdditionalRefDict(names, data_path=self.root_dir, atlas=self._model)
+        found = AdditionalRefDict(names, data_path=self.root_dir)
+        found._sources = self._model.references
+        found._names = self._model.reference_names
+        return found
 
     @kept
     def hierarchy(self) -> Tree:
@@ -595,8 +598,6 @@ class AdditionalRefDict(UserDict[str, Any]):
         Names of the images.
     data_path
         Folder that holds ``<name>.tiff``.
-    atlas
-        Whose images they are, wherever they lie.
     """
 
     def __init__(
@@ -604,13 +605,12 @@ class AdditionalRefDict(UserDict[str, Any]):
         references_list: Iterable[str],
         data_path: PathLike,
         *args: Any,
-        atlas: AtlasModel | None = None,
         **kwargs: Any,
     ) -> None:
         self.data_path = Path(data_path)
         self.references_list = references_list
-        self._sources = {} if atlas is None else atlas.references
-        self._names = {} if atlas is None else atlas.reference_names
+        self._sources: Mapping[str, VolumeSource] = {}
+        self._names: Mapping[str, str] = {}
         super().__init__(*args, **kwargs)
 
     def __getitem__(self, ref_name: str) -> Any:

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi import config, settings
+from bg_atlasapi import (  # noqa: F401 - 1.x found descriptors and utils here
+    config,
+    descriptors,
+    settings,
+    utils,
+)
 from bg_atlasapi.store import cache
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi import progress_bar
 from bg_atlasapi.bg_atlas import BrainGlobeAtlas  # noqa: F401 - 1.x found it here
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.list_atlases import get_downloaded_atlases  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     from bg_atlasapi.settings import PathLike

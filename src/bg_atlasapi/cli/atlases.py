@@ -9,6 +9,7 @@ import click
 from bg_atlasapi.cli.options import (
     atlas_argument,
     json_option,
+    note,
     open_atlas,
     print_json,
     version_option,
@@ -50,6 +51,9 @@ def list_atlases(
     )
     if as_json:
         print_json([description.to_row(known) for known in found])
+        return
+    if not found:
+        note("No atlas that is known answers to all of that.")
         return
     from bg_atlasapi.cli import tables
 

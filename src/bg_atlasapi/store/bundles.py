@@ -134,6 +134,9 @@ def add_atlas(library: Library, source: str, report: Report = silent) -> Install
     """
     workshop = library.workshop(f"add {source}")
     with disk.explained(workshop.layer, f"add {source}"):
+        if not source.strip():
+            message = "Name an archive, a bundle, a folder or an address to add."
+            raise InvalidInputError(message)
         path = None if "://" in source else Path(source).expanduser().absolute()
         if path is not None and not path.exists():
             message = f"There is no file or folder {path}. To download by name: brainglobe install."

@@ -130,6 +130,16 @@ def _has_files(folder: Path) -> bool:
         return folder.is_dir()  # closed to this account: it is there all the same
 
 
+def empty_folder(name: str, layers: Iterable[Path]) -> InstalledAtlas | None:
+    """Return an empty folder of an atlas's name, None if there is none."""
+    for layer in layers:
+        for folder in _children(layer):
+            atlas = parse_folder(folder)
+            if atlas is not None and atlas.name == name and folder.is_dir():
+                return atlas
+    return None
+
+
 def _is_recorded(atlas: InstalledAtlas) -> bool:
     recorded = inventory.path_of(atlas.layer, atlas.name, atlas.version_text)
     return atlas.path.is_dir() and recorded.is_file()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bg_atlasapi.errors import (
+    AtlasError,
     ChecksumError,
     IncompleteAtlasError,
     InvalidAtlasError,
@@ -30,6 +31,7 @@ from bg_atlasapi.store.transfer.progress import DOWNLOAD, UNPACK, Report
 from bg_atlasapi.store.transport.sources import Listed
 from bg_atlasapi.store.workshop import Workshop, swap
 
+_CLEARED = 20
 _KEPT = "What was downloaded stays for the next try."
 # Findings that bytes which went wrong on the way also cause: worth a second download.
 _MAYBE_THE_WAY = {
@@ -149,22 +151,24 @@ def _install_package(
         if more is None:
             return done
         parts = more  # one archive, so what is here comes once more
-    last_error: OSError | ValueError | None = None
-    for ranges in (True, False):
+    ranges, cleared = True, 0
+    while True:
         try:
             _fetch_package(release, workshop, parts, report, ranges=ranges, replaces=replaces)
         except (
             *(download.ChangedError, ChecksumError, InvalidAtlasError, IncompleteAtlasError),
-            FileNotFoundError,  # another process cleared up
+            FileNotFoundError,
         ) as error:
             if target.is_dir() and not replaces:
-                return done  # it finished the same download
-            if not _worth_another(error) or last_error is not None:
+                return done  # another process finished the same download
+            if not isinstance(error, AtlasError) and cleared < _CLEARED:
+                cleared += 1  # without locks, others clear up what they no longer need
+            elif ranges and _worth_another(error):
+                ranges = False
+            else:
                 raise
-            last_error = error
         else:
             return done
-    raise AssertionError  # pragma: no cover - the second round returns or raises
 
 
 def _wider(layer: Path, release: Release, parts: Parts) -> Parts | None:

@@ -248,8 +248,9 @@ class Remotes:
     def _not_found(self, name: str, version: Version | None) -> Exception:
         """Return the error that fits: unknown name, no such version, or nobody could be asked."""
         have = self._versions(name)
-        if version is None and have and not self.failures:
-            return UnknownAtlasError(f"No remote has {name}, it is only on this machine.")
+        if have and not self.failures and (version is None or version in have):
+            what = name if version is None else f"{name} {version[0]}.{version[1]}"
+            return UnknownAtlasError(f"No remote has {what}, it is only on this machine.")
         if version is not None and have:
             listed = ", ".join(f"{a}.{b}" for a, b in have)
             wanted = f"{version[0]}.{version[1]}"
