@@ -182,10 +182,10 @@ def show(what, chains, record) -> list[Kill]:
 def check_costs(kills) -> None:
     """Prove that hardly anything is sent twice."""
     assert len(kills) >= KILLS // CHAINS * CHAINS
-    on_the_way = 2 * int(RATE * 0.02) * len(kills)  # on a busy machine, some blocks wait in sockets
+    on_the_way = IN_FLIGHT // 4 * len(kills)  # on a busy machine, some blocks wait in sockets
     lost, sent = sum(kill.lost for kill in kills), sum(kill.sent_before for kill in kills)
     assert lost <= 0.05 * sent + on_the_way
-    assert [one for one in kills if one.lost > 0.05 * one.sent_before + IN_FLIGHT] == []
+    assert [one for one in kills if one.lost > 0.05 * one.sent_before + 2 * IN_FLIGHT] == []
 
 
 def check_clean(layer) -> None:
@@ -242,7 +242,8 @@ def test_killed_installs_go_on(chains, record_property) -> None:
                 assert chain.whole() == ["1.0"]
                 lost = sum(kill.lost + kill.late for kill in chain.kills[before:])
                 again = chain.sent() - chain.size
-                assert again <= lost + PLANNING * (len(chain.kills) - before + 1)
+                tries = len(chain.kills) - before + 1
+                assert again <= lost + PLANNING * tries + IN_FLIGHT
                 before = len(chain.kills)
                 chain.done += 1
                 chain.sent_in_all += chain.sent()
