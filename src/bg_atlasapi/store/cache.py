@@ -151,7 +151,7 @@ def _components(layer: Path) -> Iterator[InstalledAtlas]:
         for folder in _children(atlas):
             version = parse_version_folder(folder.name)
             found = None if version is None else InstalledAtlas(atlas.name, version, folder)
-            if found is not None and ((folder / MANIFEST).is_file() or _is_recorded(found)):
+            if found is not None and (folder / MANIFEST).is_file():
                 yield found
 
 
