@@ -144,7 +144,7 @@ class BrainGlobeAtlas(core.Atlas):
             with progress_bar.shown(self.fn_update) as report:
                 return lifecycle.install_atlas(library, name, text, report=report)
         except UnknownAtlasError:
-            empty = cache.empty_folder(name, self._layers)
+            empty = cache.empty_folder(name, wanted, self._layers)
             if empty is None:
                 raise
             return empty  # opening it says what is missing

@@ -130,12 +130,15 @@ def _has_files(folder: Path) -> bool:
         return folder.is_dir()  # closed to this account: it is there all the same
 
 
-def empty_folder(name: str, layers: Iterable[Path]) -> InstalledAtlas | None:
-    """Return an empty folder of an atlas's name, None if there is none."""
+def empty_folder(
+    name: str, version: tuple[int, int] | None, layers: Iterable[Path]
+) -> InstalledAtlas | None:
+    """Return an empty folder of an atlas, None if there is none."""
     for layer in layers:
         for folder in _children(layer):
             atlas = parse_folder(folder)
-            if atlas is not None and atlas.name == name and folder.is_dir():
+            meant = atlas is not None and atlas.name == name and version in {None, atlas.version}
+            if meant and folder.is_dir() and not _has_files(folder):
                 return atlas
     return None
 

@@ -161,7 +161,8 @@ def _install_package(
         ) as error:
             if target.is_dir() and not replaces:
                 return done  # another process finished the same download
-            if not isinstance(error, AtlasError) and cleared < _CLEARED:
+            emptied = isinstance(error, download.EmptiedError) or not isinstance(error, AtlasError)
+            if emptied and cleared < _CLEARED:
                 cleared += 1  # without locks, others clear up what they no longer need
             elif ranges and _worth_another(error):
                 ranges = False

@@ -31,6 +31,10 @@ class ChangedError(RefusedError):
     """The file at the remote is not the one whose pieces are here: begin again."""
 
 
+class EmptiedError(ChangedError):
+    """Another process cleared up the pieces: begin again."""
+
+
 class _StoppedError(Exception):
     """The reader no longer wants the file; never leaves this module."""
 
@@ -114,12 +118,14 @@ class Download:
         piece, offset, ready = self._await_bytes()
         if not ready:
             return b""
-        file = self._piece_file(piece)
+        try:
+            file = self._piece_file(piece)
+        except FileNotFoundError:
+            raise self._error or self._emptied() from None
         file.seek(offset)
         data = file.read(min(size, ready))
         if not data:
-            message = f"{self._folder} was emptied by another program during a download."
-            raise ChangedError(message)
+            raise self._emptied()
         assert self._checked is not None
         self._checked.feed(data)
         with self._news:
@@ -191,9 +197,7 @@ class Download:
         except _StoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again where the file is read
-            with self._news:
-                self._error = self._error or error
-                self._news.notify_all()
+            self._fail(error)
 
     def _lead(self) -> None:
         """Find out what is here and what is missing, then bring it together with the others."""
@@ -327,8 +331,7 @@ class Download:
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(self._folder / str(piece), flags, 0o644), "wb") as file:
             if os.fstat(file.fileno()).st_size < at:  # writing there would leave a hole of zeros
-                message = f"{self._folder} was emptied by another program during a download."
-                raise ChangedError(message)
+                raise self._emptied()
             file.seek(at)
             for block in reply.blocks:
                 if self._stop:
@@ -365,8 +368,17 @@ class Download:
 
     def _refuse_change(self, error: RemoteError) -> None:
         if isinstance(error, ChecksumError | ChangedError):
+            self._fail(error)  # first: a reader that misses a piece then finds the reason
             self.discard()
             raise error
+
+    def _fail(self, error: BaseException) -> None:
+        with self._news:
+            self._error = self._error or error
+            self._news.notify_all()
+
+    def _emptied(self) -> EmptiedError:
+        return EmptiedError(f"{self._folder} was emptied by another program during a download.")
 
     def _sleep(self, seconds: float) -> None:
         with self._news:
