@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import UserDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -587,6 +587,80 @@ class Atlas(Keeper):
         # A parent's id may be too large for a volume that holds only its leaves.
         dtype = np.promote_types(labels.dtype, np.min_scalar_type(ids[0]))
         return labels.mask(inside, ids[0], dtype)
+
+    def export(
+        self,
+        path: PathLike,
+        format: str = "components",  # noqa: A002 - what people call it
+        *,
+        overwrite: bool = False,
+        fn_update: Callable[[int, int], object] | None = None,
+    ) -> Path:
+        """Write the atlas in another layout, whole or not at all.
+
+        What lies on disk is written, not arrays that were edited or assigned.
+
+        Parameters
+        ----------
+        path
+            A folder of atlases, as ``brainglobe_dir`` is one; made if need be.
+        format
+            ``"components"``: the store of brainglobe-atlasapi 3, in
+            ``path/brainglobe-atlasapi``. ``"packaged"``: the folder that 1.x and 2.x open,
+            ``path/<name>_v<version>``.
+        overwrite
+            Replace what an earlier export of the same atlas and version left there.
+        fn_update
+            Called with how much is done, and how much there is to do.
+
+        Returns
+        -------
+        Path
+            The new atlas's folder; ``from_path`` opens it.
+
+        Raises
+        ------
+        InvalidInputError
+            If the format is unknown, or cannot hold this atlas.
+        AlreadyThereError
+            If something is in the way.
+        IncompleteAtlasError, InvalidAtlasError
+            If a file of this atlas is missing or damaged.
+        StorageError
+            If the disk is full, or the folder cannot be written to.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> atlas.export(folder.name, format="components").name
+        '1_0'
+        >>> BrainGlobeAtlas("phantom_mouse_100um", brainglobe_dir=folder.name).shape == atlas.shape
+        True
+        >>> folder.cleanup()
+        """
+        from bg_atlasapi import progress_bar
+        from bg_atlasapi.formats import exporting
+
+        name, version = exporting.identity(self.root_dir, self._model.metadata)
+        with progress_bar.shown() as shown:
+
+            def report(phase: str, done: int, total: int) -> None:
+                shown(phase, done, total)
+                if fn_update is not None:
+                    fn_update(done, total)
+
+            return exporting.export(
+                self._model,
+                name,
+                version,
+                expanded(path).absolute(),
+                format,
+                overwrite=overwrite,
+                report=report,
+            )
 
 
 class AdditionalRefDict(UserDict[str, Any]):

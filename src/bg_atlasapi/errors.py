@@ -57,6 +57,10 @@ class InvalidInputError(AtlasError, ValueError):
     """An argument cannot be understood: points, units, depths, versions, files of points."""
 
 
+class AlreadyThereError(InvalidInputError, FileExistsError):
+    """Something lies where something new was to be written, and may not be replaced."""
+
+
 class UnknownAtlasError(AtlasError, ValueError):
     """No atlas of this name (or version) is installed or known."""
 

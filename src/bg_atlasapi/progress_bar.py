@@ -20,6 +20,7 @@ _WORDS = {
     progress.UNPACK: "Unpacking",
     progress.VERIFY: "Checking",
     "pack": "Copying",
+    "export": "Exporting",
 }
 
 

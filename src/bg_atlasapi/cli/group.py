@@ -33,6 +33,7 @@ class Entry:
 
 _ASK, _ATLASES = "Ask an atlas", "Atlases on this machine"
 _CARRY, _SETTINGS = "Without a network", "Settings"
+_CONVERT = "Other layouts"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
@@ -46,6 +47,7 @@ VERBS = {
     "bundle": Entry(_CARRY, "keeping:bundle", "Write an installed atlas as one file."),
     "add": Entry(_CARRY, "installing:add", "Install from a file, folder or address."),
     "inventory": Entry(_CARRY, "keeping:inventory", "Prepare a folder to be served."),
+    "export": Entry(_CONVERT, "exporting:export", "Write an atlas in another layout."),
     "config": Entry(_SETTINGS, "configuration:config", "Show or change the settings."),
 }
 # In 1.x the verb was an argument like any other, so options could stand before it.

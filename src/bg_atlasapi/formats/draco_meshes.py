@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.formats.checks import Check
+from bg_atlasapi.formats.mesh_files import obj_text
 from bg_atlasapi.formats.packaged import is_there, read_json_file
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
@@ -75,7 +76,7 @@ class DracoMeshes:
         for place in (target, self._temporary / target.name) if self._fell_back else (target,):
             if _starts_with(place, stamp):
                 return place
-        text = stamp + _obj_text(self.read(identifier))
+        text = stamp + obj_text(self.read(identifier))
         try:
             return _write(target, text)
         except OSError:  # a store that this account may only read
@@ -93,6 +94,17 @@ class DracoMeshes:
         folder = tempfile.mkdtemp(prefix="bg_atlasapi-meshes-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
+
+    def has(self, identifier: int) -> bool:
+        """Say whether a structure has a mesh.
+
+        Raises
+        ------
+        IncompleteAtlasError
+            If it was installed and is gone or changed.
+        """
+        self._check(self._folder / str(identifier))
+        return is_there(self._folder / str(identifier))
 
     def read(self, identifier: int) -> TriangleMesh:
         """Read the finest level of a structure's mesh.
@@ -218,12 +230,6 @@ def _joined(
         faces.append(corners + before)
         before += len(more)
     return np.concatenate(points), np.concatenate(faces)
-
-
-def _obj_text(mesh: TriangleMesh) -> bytes:
-    vertices = "v %.4f %.4f %.4f\n" * len(mesh.points) % tuple(mesh.points.ravel().tolist())
-    faces = "f %d %d %d\n" * len(mesh.triangles) % tuple((mesh.triangles + 1).ravel().tolist())
-    return f"{vertices}{faces}".encode()
 
 
 def _starts_with(path: Path, stamp: bytes) -> bool:

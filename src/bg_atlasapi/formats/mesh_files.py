@@ -47,6 +47,20 @@ class ObjMeshes:
         """Return the same."""
         return self.path(identifier)
 
+    def has(self, identifier: int) -> bool:
+        """Say whether a structure has a mesh.
+
+        Raises
+        ------
+        IncompleteAtlasError
+            If it was installed and is gone or changed.
+        """
+        self._check(self.path(identifier))
+        try:
+            return self.path(identifier).exists()
+        except OSError:  # this account may not look; reading it says so
+            return True
+
     def read(self, identifier: int) -> TriangleMesh:
         """Read the mesh of a structure; see ``read_obj``."""
         self._check(self.path(identifier))
@@ -153,3 +167,10 @@ def _parse_general(data: bytes) -> TriangleMesh:
         np.array(points, dtype=np.float64).reshape(-1, 3),
         np.array(faces, dtype=np.int64).reshape(-1, 3),
     )
+
+
+def obj_text(mesh: TriangleMesh) -> bytes:
+    """Return a mesh as Wavefront OBJ, coordinates to a tenth of a nm."""
+    vertices = "v %.4f %.4f %.4f\n" * len(mesh.points) % tuple(mesh.points.ravel().tolist())
+    faces = "f %d %d %d\n" * len(mesh.triangles) % tuple((mesh.triangles + 1).ravel().tolist())
+    return f"{vertices}{faces}".encode()

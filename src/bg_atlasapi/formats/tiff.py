@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FEW = 4096
 # Up to here a volume is read whole: as fast, and safe from whoever rewrites the file in place.
 SMALL = 64 << 20
+_STRETCH = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,18 @@ class TiffVolume:
         return volume
 
     def slabs(self) -> Iterator[npt.NDArray[Any]]:
-        """Yield the volume in parts along the first axis, decoded one page at a time."""
+        """Yield the volume in parts along the first axis, decoded one page at a time.
+
+        An uncompressed one is read in stretches, not mapped: the pages of a map that were touched
+        count as this process's memory.
+        """
         import tifffile
 
         layout = self._layout
         self._check(self.path)
+        if layout.offset is not None and 0 not in layout.shape:
+            yield from self._stretches(layout, layout.offset)
+            return
         with _Reading(self.path), tifffile.TiffFile(self.path) as file:
             series = file.series[0]
             pages = [page for page in series.pages if page is not None]
@@ -164,6 +172,18 @@ class TiffVolume:
                     yield page.asarray().astype(layout.dtype, copy=False)[np.newaxis]
             else:
                 yield series.asarray().astype(layout.dtype, copy=False).reshape(layout.shape)
+
+    def _stretches(self, layout: Layout, offset: int) -> Iterator[npt.NDArray[Any]]:
+        plane = int(np.prod(layout.shape[1:], dtype=np.int64))
+        step = max(1, _STRETCH // (plane * layout.dtype.itemsize))
+        with _Reading(self.path), self.path.open("rb") as file:
+            file.seek(offset)
+            for start in range(0, layout.shape[0], step):
+                planes = min(step, layout.shape[0] - start)
+                data = np.fromfile(file, layout.dtype, planes * plane)
+                if len(data) < planes * plane:
+                    raise _damaged(self.path, "it became shorter while it was open")
+                yield data.reshape(planes, *layout.shape[1:])
 
 
 def read_layout(path: Path) -> Layout:

@@ -38,5 +38,8 @@ class MeshSource(Protocol):
     def file(self, identifier: int) -> Path:
         """Return an OBJ file, made if need be; without a mesh, what ``path`` returns."""
 
+    def has(self, identifier: int) -> bool:
+        """Say whether there is a mesh; one that is listed and gone is an error."""
+
     def read(self, identifier: int) -> TriangleMesh:
         """Read the mesh."""

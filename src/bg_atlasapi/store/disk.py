@@ -144,7 +144,9 @@ def size_of(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Iterator[None]:
+def explained(
+    folder: Path, what: str, needed: int = 0, kept: str = "", advice: str = ELSEWHERE
+) -> Iterator[None]:
     """Turn the system's errors of writing into sentences.
 
     Parameters
@@ -157,6 +159,8 @@ def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Itera
         Bytes that will be needed, 0 if not known.
     kept
         A sentence on what remains for the next try.
+    advice
+        A sentence on what to do.
 
     Raises
     ------
@@ -169,21 +173,23 @@ def explained(folder: Path, what: str, needed: int = 0, kept: str = "") -> Itera
         raise
     except OSError as error:
         if error.errno in _FULL:
-            raise full_disk(folder, what, needed, kept) from error
+            raise full_disk(folder, what, needed, kept, advice) from error
         if error.errno in _CLOSED:
             inside = folder in Path(os.fsdecode(error.filename or folder)).parents
             place = folder if inside else error.filename or folder
-            message = f"Cannot {what}: {place} is not writable ({error.strerror}). {ELSEWHERE}"
+            message = f"Cannot {what}: {place} is not writable ({error.strerror}). {advice}"
             raise StorageError(message) from error
         raise
 
 
-def full_disk(folder: Path, what: str, needed: int, kept: str = "") -> StorageError:
+def full_disk(
+    folder: Path, what: str, needed: int, kept: str = "", advice: str = ELSEWHERE
+) -> StorageError:
     """Return the error of a full disk, with figures."""
     free = free_bytes(folder)
     # What was half-made is removed again by now, so what is free did not do.
     need = f"{needed:,}" if needed or free is None else f"more than {free:,}"
     room = "" if free is None else f", {free:,} bytes free"
     detail = f"{need} bytes needed{room}"
-    message = f"Cannot {what}: the disk of {folder} is full ({detail}). {kept} {ELSEWHERE}"
+    message = f"Cannot {what}: the disk of {folder} is full ({detail}). {kept} {advice}"
     return StorageError(" ".join(message.split()))

@@ -1,0 +1,325 @@
+"""Write an atlas into a component store, the layout that ``components`` reads.
+
+Images as OME-Zarr in millimetres (``zarr_writing``), labels and meshes for Neuroglancer
+(``precomputed_labels``, ``draco_writing``), ``inventory.json`` with the SHA-256 of every file. The
+same atlas gives the same bytes. The 4-D masks of brainglobe-atlasapi 3 are left out: it opens
+without them, and masks are computed from the labels faster than they are read.
+"""
+
+from __future__ import annotations
+
+import configparser
+import csv
+import io
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats import components, draco_writing, precomputed_labels, terminology_csv
+from bg_atlasapi.formats.blocks import blocks
+from bg_atlasapi.formats.exporting import Job, checked_name, meshes_of
+from bg_atlasapi.formats.label_checks import as_uint32
+from bg_atlasapi.formats.zarr_writing import IMAGE_LEVEL, LABEL_LEVEL, ImageWriter, write_json
+from bg_atlasapi.late import np
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
+from bg_atlasapi.model.volume import VolumeSource
+from bg_atlasapi.store import disk
+from bg_atlasapi.store.inventory import COMPONENT_STORE, COMPONENTS, Entry, Inventory, sha256_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_PRECOMPUTED = "annotations.precomputed"
+_INVENTORY, _CONF = "inventory.json", "last_versions.conf"
+_PEERS_ORIENTATION = "asr"
+_COLUMNS = (
+    *("identifier", "parent_identifier", "annotation_value", "name", "abbreviation"),
+    *("color_hex_triplet", "root_identifier_path"),
+)
+_KINDS = {
+    "terminology": "terminologies",
+    "coordinate_space": "coordinate-spaces",
+    "template": "templates",
+    "annotation_set": "annotation-sets",
+}
+_NAMES = {"coordinate_space": "space", "annotation_set": "annotation"}
+_Stated = dict[str, Any]
+
+
+class Components:
+    """The writer of the ``"components"`` format.
+
+    Components are named as brainglobe-atlasapi names them, ``<atlas>-template``, without the
+    resolution; where another atlas of the store has that name already, with it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._atlas = job, job.atlas
+        self._store = job.staging / COMPONENT_STORE
+        self._location = f"/atlases/{checked_name(job.name)}/{_folder(job.version)}"
+        self._check()
+        metadata = self._atlas.metadata
+        plain = checked_name(str(metadata.get("name") or job.name.rpartition("_")[0] or job.name))
+        taken = _locations_of_others(job.layer / COMPONENT_STORE, self._location)
+        self._name_components(plain)
+        if taken & {one["location"] for one in self._components()}:
+            self._name_components(job.name)
+        self._plain_name = plain
+
+    def _check(self) -> None:
+        """Refuse what the layout cannot hold, before anything is written."""
+        for name, volume in self._atlas.references.items():
+            checked_name(name)
+            if volume.shape != self._atlas.space.shape:
+                message = (
+                    f"The additional reference {name!r} has the shape {volume.shape}, the atlas "
+                    f"{self._atlas.space.shape}; in a component store all volumes have one shape."
+                )
+                raise InvalidInputError(message)
+        negative = [entry["id"] for entry in self._atlas.structures if entry["id"] < 0]
+        if negative:
+            message = f"A component store holds ids from 0 on; the atlas has {negative[0]}."
+            raise InvalidInputError(message)
+        if self._atlas.space.orientation != _PEERS_ORIENTATION:
+            text = (
+                f"The orientation of {self._job.name} is {self._atlas.space.orientation!r}, and is "
+                f"exported as it is; brainglobe-atlasapi 3 takes every atlas for 'asr'."
+            )
+            warnings.warn(text, stacklevel=6)
+
+    def _name_components(self, base: str) -> None:
+        stated, version = self._atlas.metadata, self._job.version
+        self._named: dict[str, _Stated] = {
+            key: _component(folder, f"{base}-{_NAMES.get(key, key)}", version, stated.get(key))
+            for key, folder in _KINDS.items()
+        }
+        published = stated.get(components.REFERENCES) or [None] * len(self._atlas.references)
+        self._references = [
+            _component(_KINDS["template"], f"{base}-{name}-template", version, one)
+            for name, one in zip(self._atlas.references, published, strict=True)
+        ]
+
+    def _components(self) -> list[_Stated]:
+        return [*self._named.values(), *self._references]
+
+    def folders(self) -> Sequence[str]:
+        """Return the folders of the components, then that of the manifest."""
+        locations = [one["location"] for one in self._components()]
+        return [f"{COMPONENT_STORE}{one}" for one in (*locations, self._location)]
+
+    def write(self) -> None:
+        """Write all components, then manifest and inventory."""
+        self._write_terminology()
+        self._write_images()
+        self._write_labels()
+        self._write_meshes()
+        template = self._named["template"]
+        space = {**self._named["coordinate_space"], "template": template}
+        write_json(self._folder("coordinate_space") / components.MANIFEST, space, indent=4)
+        folder = self._inside(self._location)
+        write_json(folder / components.MANIFEST, self._manifest(space), indent=4)
+        (folder / _INVENTORY).write_bytes(self._inventory().to_text().encode())
+
+    def placed(self) -> None:
+        """Name the atlas in ``last_versions.conf``, beside those that are named there."""
+        path = self._job.layer / COMPONENT_STORE / "atlases" / _CONF
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
+        if path.is_file():
+            parser.read(path, encoding="utf-8")
+        known = dict(parser["atlases"]) if parser.has_section("atlases") else {}
+        before = known.get(self._job.name, "")
+        known[self._job.name] = max(before, self._job.version, key=_version_key)
+        lines = [f"{name} = {version}" for name, version in sorted(known.items())]
+        disk.write_text(path, "\n".join(["[atlases]", *lines, ""]))
+
+    def _inside(self, location: str) -> Path:
+        return self._store / location.lstrip("/")
+
+    def _folder(self, key: str) -> Path:
+        return self._inside(self._named[key]["location"])
+
+    def _manifest(self, space: _Stated) -> _Stated:
+        published = self._atlas.metadata
+        template, terminology = self._named["template"], self._named["terminology"]
+        own: _Stated = {
+            "name": self._plain_name,
+            "location": self._location,
+            "citation": published.get("citation", "unpublished"),
+            "atlas_link": published.get("atlas_link", ""),
+            "species": published.get("species", ""),
+            "symmetric": self._atlas.hemispheres is None,
+            "resolution": published["resolution"],
+            "orientation": published["orientation"],
+            "version": self._job.version,
+            "shape": published["shape"],
+            "additional_references": self._references,
+            "atlas_packager": published.get("atlas_packager"),
+            "coordinate_space": space,
+            "terminology": terminology,
+            "annotation_set": {
+                **self._named["annotation_set"],
+                "template": template,
+                "terminology": terminology,
+            },
+            "template": template,
+        }
+        return {
+            **own,
+            **{k: v for k, v in published.items() if k not in (*own, components.REFERENCES)},
+        }
+
+    def _write_terminology(self) -> None:
+        text = terminology_text(self._atlas.structures)
+        path = self._folder("terminology") / terminology_csv.NAME
+        path.parent.mkdir(parents=True)
+        path.write_bytes(text.encode())
+
+    def _write_images(self) -> None:
+        folders = [self._named["template"], *self._references]
+        volumes = [self._atlas.reference, *self._atlas.references.values()]
+        for one, volume in zip(folders, volumes, strict=True):
+            group = self._inside(one["location"]) / components.TEMPLATE
+            image = ImageWriter(group, volume.dtype, self._atlas.space, IMAGE_LEVEL)
+            self._copy(volume, image.chunk_shape[0], image.put)
+        group = self._folder("annotation_set") / components.HEMISPHERES
+        image = ImageWriter(group, np.dtype(np.uint8), self._atlas.space, LABEL_LEVEL)
+        stored = self._atlas.hemispheres
+        if stored is not None:
+            self._copy(stored, image.chunk_shape[0], lambda block: image.put(_as_bytes(block)))
+        else:
+            for block in halves(self._atlas.space, image.chunk_shape[0]):
+                image.put(block)
+
+    def _write_labels(self) -> None:
+        space, folder = self._atlas.space, self._folder("annotation_set")
+        image = ImageWriter(folder / components.ANNOTATION, np.dtype(np.uint32), space, LABEL_LEVEL)
+        shown = precomputed_labels.LabelsWriter(folder / _PRECOMPUTED, space)
+        assert image.chunk_shape[0] in (precomputed_labels.SIDE, space.shape[0])
+
+        def put(block: npt.NDArray[Any]) -> None:
+            labels = as_uint32(block)
+            image.put(labels)
+            shown.put(labels)
+
+        try:
+            self._copy(self._atlas.annotation, image.chunk_shape[0], put)
+        finally:
+            shown.close()
+        precomputed_labels.write_properties(folder / _PRECOMPUTED, self._atlas.structures)
+
+    def _copy(
+        self, volume: VolumeSource, depth: int, put: Callable[[npt.NDArray[Any]], None]
+    ) -> None:
+        for block in blocks(volume, depth):
+            put(block)
+            self._job.tally.add(block.nbytes)
+            self._job.tally.say()
+
+    def _write_meshes(self) -> None:
+        folder = self._folder("annotation_set") / components.MESHES
+        draco_writing.write_info(folder)
+        for identifier in meshes_of(self._job):
+            draco_writing.write_mesh(folder, identifier, self._atlas.meshes.read(identifier))
+
+    def _inventory(self) -> Inventory:
+        """Return what lies in the store now, without time stamps, so that it is reproducible."""
+        entries = {}
+        for path in sorted(one for one in self._store.rglob("*") if one.is_file()):
+            key = path.relative_to(self._store).as_posix()
+            entries[key] = Entry(key, path.stat().st_size, sha256_of(path), 0)
+        # The manifest comes last, as it does when an atlas is installed.
+        manifest = f"{self._location}/{components.MANIFEST}".lstrip("/")
+        entries[manifest] = entries.pop(manifest)
+        return Inventory(self._job.name, self._job.version, COMPONENTS, "", "", entries)
+
+
+def _folder(version: str) -> str:
+    return version.replace(".", "_")
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _component(folder: str, name: str, version: str, published: Any) -> _Stated:
+    """Return what a manifest says of a component; one that was published keeps its name."""
+    if isinstance(published, dict):
+        name = str(published.get("name", name))
+        version = str(published.get("version", version))
+    location = f"/{folder}/{checked_name(name)}/{checked_name(_folder(version))}"
+    return {"name": name, "version": version, "location": location}
+
+
+def _locations_of_others(store: Path, own: str) -> set[str]:
+    """Return the locations that the other manifests of a store name."""
+    found: set[str] = set()
+    for path in sorted((store / "atlases").glob(f"*/*/{components.MANIFEST}")):
+        if f"/{path.parent.relative_to(store).as_posix()}" == own:
+            continue
+        try:
+            found |= set(_locations(json.loads(path.read_bytes())))
+        except (OSError, ValueError, RecursionError):  # not ours to judge
+            continue
+    return found
+
+
+def _locations(stated: Any) -> Iterator[str]:
+    parts = (
+        stated if isinstance(stated, list) else stated.values() if isinstance(stated, dict) else ()
+    )
+    if isinstance(stated, dict) and isinstance(stated.get("location"), str):
+        yield "/" + stated["location"].strip("/")
+    for part in parts:
+        yield from _locations(part)
+
+
+def terminology_text(structures: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``terminology.csv``.
+
+    Parameters
+    ----------
+    structures
+        Entries as readers give them: ``id``, ``acronym``, ``name``, ``structure_id_path``,
+        ``rgb_triplet``; ``identifier`` and ``annotation_value`` where the atlas came from a store.
+    """
+    spelt = {one["id"]: str(one.get("identifier", one["id"])) for one in structures}
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for one in structures:
+        way = [spelt.get(part, str(part)) for part in one["structure_id_path"]]
+        value = one.get("annotation_value", one["id"])
+        writer.writerow(
+            [
+                spelt[one["id"]],
+                way[-2] if len(way) > 1 else "",
+                "" if value is None else value,
+                one["name"],
+                one["acronym"],
+                precomputed_labels.hexadecimal(one["rgb_triplet"]),
+                f"[{', '.join(way)}]",
+            ]
+        )
+    return file.getvalue()
+
+
+def halves(space: CoordinateSpace, depth: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the hemispheres of a symmetric atlas in parts along the first axis."""
+    axis, (first, end) = space.left_right_axis, space.left_span
+    line = np.full(space.shape[axis], RIGHT, np.uint8)
+    line[first:end] = LEFT
+    along = [1, 1, 1]
+    along[axis] = -1
+    whole = np.broadcast_to(line.reshape(along), space.shape)
+    for start in range(0, space.shape[0], depth):
+        yield whole[start : start + depth]
+
+
+def _as_bytes(block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if block.size and (block.min() < 0 or block.max() > 255):
+        raise InvalidInputError("The hemispheres hold values beyond one byte.")
+    return block.astype(np.uint8)

@@ -1,0 +1,241 @@
+"""Write an atlas in another layout: beside its place, then renamed into it; never half.
+
+``FORMATS`` names the writers; a new one is one row. A writer says first which folders it will make,
+so that what is in the way is found before the work is done, then makes them in a folder of its own.
+What is exported is what lies on disk: arrays that callers edited stay theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
+from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.store import cache, disk
+from bg_atlasapi.store.archive.settling import settle
+from bg_atlasapi.store.transfer.progress import Report, Tally, silent
+
+FORMATS = {"components": "components_writing:Components", "packaged": "packaged_writing:Package"}
+EXPORT = "export"
+# A mesh counts as so many voxels' bytes in the progress: about as long.
+MESH_SHARE = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+_VERSION = re.compile(r"\d+\.\d+")
+_ADVICE = "Make room, or choose another folder."
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be written, and where.
+
+    Parameters
+    ----------
+    atlas
+        The atlas, as its files hold it.
+    name, version
+        With resolution, ``"allen_mouse_25um"``; ``"1.2"``.
+    layer
+        The folder of atlases it is going to lie in.
+    staging
+        Where to write, in the same way as below ``layer``.
+    tally
+        Told of the bytes that were worked through.
+    """
+
+    atlas: Atlas
+    name: str
+    version: str
+    layer: Path
+    staging: Path
+    tally: Tally
+
+
+class Writer(Protocol):
+    """What a row of ``FORMATS`` names."""
+
+    def __init__(self, job: Job) -> None: ...
+
+    def folders(self) -> Sequence[str]:
+        """Return the folders that are going to be made, POSIX; with the last the atlas is there."""
+
+    def write(self) -> None:
+        """Make them below ``job.staging``."""
+
+    def placed(self) -> None:
+        """Do what is left when they lie in ``job.layer``."""
+
+
+def export(
+    atlas: Atlas,
+    name: str,
+    version: str,
+    path: Path,
+    format: str,  # noqa: A002 - as in Atlas.export
+    *,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> Path:
+    """Write an atlas in a layout.
+
+    Parameters
+    ----------
+    atlas
+        What to write.
+    name, version
+        See ``identity``.
+    path
+        The folder of atlases it is going to lie in; made if need be.
+    format
+        One of ``FORMATS``.
+    overwrite
+        Replace an atlas of the same name and version that is there.
+    report
+        Told of the progress.
+
+    Returns
+    -------
+    Path
+        Folder of the new atlas.
+
+    Raises
+    ------
+    InvalidInputError
+        If the format is unknown, or the layout cannot hold the atlas.
+    AlreadyThereError
+        If something is in the way.
+    IncompleteAtlasError, InvalidAtlasError
+        If a file of the atlas is missing or damaged; nothing is left of the export.
+    StorageError
+        If it cannot be written.
+    """
+    if format not in FORMATS:
+        message = f"There is no format {format!r}. Formats: {', '.join(FORMATS)}."
+        raise InvalidInputError(message)
+    if path.exists() and not path.is_dir():
+        raise AlreadyThereError(f"{path} is a file; name a folder to export into.")
+    module, _, kind = FORMATS[format].partition(":")
+    with disk.explained(path, f"export {name}", advice=_ADVICE):
+        staging = path / disk.unique(f".{name}")
+        _clear_abandoned(path, name)
+        job = Job(atlas, name, version, path, staging / "new", Tally(report, EXPORT, _work(atlas)))
+        writer: Writer = getattr(import_module(f"{__package__}.{module}"), kind)(job)
+        folders = list(writer.folders())
+        _refuse_what_is_there(path, folders, overwrite=overwrite)
+        try:
+            job.staging.mkdir(parents=True)
+            writer.write()
+            files = [one for one in job.staging.rglob("*") if one.is_file()]
+            settle(job.staging, [one.relative_to(job.staging).as_posix() for one in files])
+            _refuse_what_is_there(path, folders, overwrite=overwrite)
+            _place(job.staging, path, folders, staging / "old")
+        finally:
+            with contextlib.suppress(OSError):
+                disk.remove(staging)
+        writer.placed()
+    return path / folders[-1]
+
+
+def identity(root_dir: Path, metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """Return name (with resolution) and version of an atlas, from its folder or its metadata.
+
+    Raises
+    ------
+    InvalidInputError
+        If neither tells.
+    """
+    found = cache.identify(root_dir)
+    version = str(metadata.get("version", ""))
+    if not _VERSION.fullmatch(version):
+        version = found.version_text if found else "1.0"
+    if found:
+        return found.name, version
+    name = f"{metadata.get('name', root_dir.name)}_{metadata['resolution'][0]:g}um"
+    return checked_name(name), version
+
+
+def checked_name(name: str) -> str:
+    """Return a name that is going to be a folder's.
+
+    Raises
+    ------
+    InvalidInputError
+        If it has characters that no published name has.
+    """
+    if not _NAME.fullmatch(name):
+        text = "letters, digits, '_', '-', '+' and '.'"
+        raise InvalidInputError(f"{name!r} cannot be the name of a folder or file; use {text}.")
+    return name
+
+
+def _work(atlas: Atlas) -> int:
+    """Return the bytes to work through; reads the header of every volume, so damage shows."""
+    volumes = [atlas.annotation, atlas.reference, *atlas.references.values()]
+    volumes += [atlas.hemispheres] if atlas.hemispheres is not None else []
+    sizes = [volume.dtype.itemsize * _count(volume.shape) for volume in volumes]
+    return sum(sizes) + MESH_SHARE * len(atlas.structures)
+
+
+def _count(shape: Sequence[int]) -> int:
+    count = 1
+    for length in shape:
+        count *= int(length)
+    return count
+
+
+def meshes_of(job: Job) -> Iterator[int]:
+    """Yield the ids of the structures that have a mesh, and report each."""
+    for entry in job.atlas.structures:
+        if job.atlas.meshes.has(entry["id"]):
+            yield entry["id"]
+        job.tally.add(MESH_SHARE)
+        job.tally.say()
+
+
+def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool) -> None:
+    there = [path / folder for folder in folders if (path / folder).exists()]
+    if there and not overwrite:
+        message = (
+            f"{', '.join(map(str, there))} is there already. Export into another folder, or "
+            "replace it with overwrite=True (--overwrite)."
+        )
+        raise AlreadyThereError(message)
+
+
+def _place(staging: Path, path: Path, folders: Sequence[str], old: Path) -> None:
+    """Rename folders into place; what is there is moved away first, and back if it fails.
+
+    The last folder goes first and comes last: with it the atlas is there or is not.
+    """
+    undo: list[tuple[Path, Path]] = []
+
+    def move(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+        undo.append((target, source))
+
+    try:
+        for folder in reversed(folders):
+            if (path / folder).exists():
+                move(path / folder, old / folder)
+        for folder in folders:
+            move(staging / folder, path / folder)
+            disk.sync_folder((path / folder).parent)
+    except BaseException:
+        for target, source in reversed(undo):
+            with contextlib.suppress(OSError):
+                target.rename(source)
+        raise
+
+
+def _clear_abandoned(path: Path, name: str) -> None:
+    """Remove what an export that was killed left behind."""
+    for one in path.glob(f".{name}~*") if path.is_dir() else ():
+        if disk.maker_is_gone(one.name):
+            with contextlib.suppress(OSError):
+                disk.remove(one)

@@ -1,0 +1,142 @@
+"""Write a volume as an OME-Zarr 0.5 image, block by block. Reading is ``zarr_array``'s.
+
+Chunks are cubes of 64 voxels in zstd: measured on the 25 µm Allen labels (2 cores), 2.9 MB in 249
+files at level 12, 3.1 MB at level 9; chunks of 128 take 3.5 MB and make a slice decode four times
+as much. No bit-shuffle: it doubles the size of labels. The same volume gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.late import np
+from bg_atlasapi.model.parallel import over_blocks
+from bg_atlasapi.model.space import CoordinateSpace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+SIDE = 64
+LABEL_LEVEL, IMAGE_LEVEL = 12, 5
+LEVEL_NAME = "s0"
+_AXES = ("z", "y", "x")
+_DIRECTIONS = {
+    "a": "anterior-to-posterior",
+    "p": "posterior-to-anterior",
+    "s": "superior-to-inferior",
+    "i": "inferior-to-superior",
+    "r": "right-to-left",
+    "l": "left-to-right",
+}
+
+
+class ImageWriter:
+    """Writes an image of one level.
+
+    Parameters
+    ----------
+    group
+        The image's folder; made here.
+    dtype
+        Of the values as stored.
+    space
+        Shape, voxel size and orientation.
+    compression
+        Level of zstd.
+    """
+
+    def __init__(
+        self, group: Path, dtype: np.dtype[Any], space: CoordinateSpace, compression: int
+    ) -> None:
+        self._zstd = import_module(
+            "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        )
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._shape = space.shape
+        first, second, third = (min(SIDE, length) for length in space.shape)
+        self.chunk_shape = (first, second, third)
+        self._compression = compression
+        self._folder = group / LEVEL_NAME / "c"
+        self._folder.mkdir(parents=True)
+        self._row = 0
+        write_json(group / "zarr.json", _image_metadata(space))
+        write_json(group / LEVEL_NAME / "zarr.json", self._array_metadata())
+
+    def _array_metadata(self) -> dict[str, Any]:
+        plain = {"name": "bytes"}
+        little = {"name": "bytes", "configuration": {"endian": "little"}}
+        level = {"level": self._compression, "checksum": False}
+        fill = 0.0 if self._dtype.kind == "f" else 0
+        return {
+            "shape": self._shape,
+            "data_type": self._dtype.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": self.chunk_shape}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": fill,
+            "codecs": [
+                plain if self._dtype.itemsize == 1 else little,
+                {"name": "zstd", "configuration": level},
+            ],
+            "attributes": {},
+            "dimension_names": _AXES,
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
+
+    def put(self, block: npt.NDArray[Any]) -> None:
+        """Write the next planes, ``chunk_shape[0]`` of them; at the end of the volume what is left.
+
+        Chunks of nothing but 0 are not stored, as the format allows.
+        """
+        _, height, width = self.chunk_shape
+        sides = zip(block.shape[1:], (height, width), strict=True)
+        counts = [-(-length // side) for length, side in sides]
+        places = list(itertools.product(*map(range, counts)))
+        folder = self._folder / str(self._row)
+        for column in range(counts[0]):
+            (folder / str(column)).mkdir(parents=True)
+
+        def one(part: slice) -> None:
+            j, k = places[part.start]
+            piece = block[:, j * height : (j + 1) * height, k * width : (k + 1) * width]
+            if not piece.any():
+                return
+            chunk = np.zeros(self.chunk_shape, self._dtype)
+            chunk[tuple(slice(0, length) for length in piece.shape)] = piece
+            data = self._zstd.compress(chunk.tobytes(), self._compression)
+            (folder / str(j) / str(k)).write_bytes(data)
+
+        over_blocks(one, len(places), 1)
+        self._row += 1
+
+
+def _image_metadata(space: CoordinateSpace) -> dict[str, Any]:
+    axes = [
+        {
+            "name": name,
+            "type": "space",
+            "unit": "millimeter",
+            "orientation": {"type": "anatomical", "value": _DIRECTIONS[letter]},
+        }
+        for name, letter in zip(_AXES, space.orientation, strict=True)
+    ]
+    transformations = [
+        {"type": "scale", "scale": [size / 1000 for size in space.spacing_um]},
+        {"type": "translation", "translation": [0.0, 0.0, 0.0]},
+    ]
+    level = {"path": LEVEL_NAME, "coordinateTransformations": transformations}
+    image = {"datasets": [level], "name": "/", "axes": axes}
+    ome = {"version": "0.5", "multiscales": [image]}
+    return {"attributes": {"ome": ome}, "zarr_format": 3, "node_type": "group"}
+
+
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    """Write JSON: the same value gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(json.dumps(value, indent=indent).encode())
