@@ -205,7 +205,9 @@ def read_manifest(folder: Path, check: Check = no_check) -> Manifest:
     assert annotations
     assert template
     assert terminology
-    names = short_names([one.name for one in references], str(stated.get("name", "")))
+    names = short_names(
+        [one.name for one in references], str(stated.get("name", "")), folder.parent.name
+    )
     metadata = {
         **stated,
         "shape": [int(length) for length in stated["shape"]],
@@ -298,17 +300,19 @@ class _Locations:
         self._findings.append(Finding(code, f"{MANIFEST}: {text}", "error"))
 
 
-def short_names(components: list[str], atlas: str) -> list[str]:
+def short_names(components: list[str], *atlases: str) -> list[str]:
     """Return ``"nissl"`` for ``"allen_mouse-nissl-template"``: what 1.x called these images.
 
     Parameters
     ----------
     components
         Names of components. Where two would be shortened to the same, all keep their full names.
-    atlas
-        Name of the atlas, without resolution.
+    *atlases
+        Names of the atlas, without and with resolution.
     """
-    short = [
-        name.removesuffix("-template").removeprefix(f"{atlas}-") or name for name in components
-    ]
+    short = []
+    for name in components:
+        bare = name.removesuffix("-template")
+        prefix = next((f"{atlas}-" for atlas in atlases if bare.startswith(f"{atlas}-")), "")
+        short.append(bare.removeprefix(prefix) or name)
     return short if len(set(short)) == len(short) else list(components)

@@ -88,7 +88,7 @@ class Components:
                 f"The orientation of {self._job.name} is {self._atlas.space.orientation!r}, and is "
                 f"exported as it is; brainglobe-atlasapi 3 takes every atlas for 'asr'."
             )
-            warnings.warn(text, stacklevel=6)
+            warnings.warn(text, stacklevel=5)
 
     def _name_components(self, base: str) -> None:
         stated, version = self._atlas.metadata, self._job.version

@@ -92,7 +92,8 @@ class ImageWriter:
     def put(self, block: npt.NDArray[Any]) -> None:
         """Write the next planes, ``chunk_shape[0]`` of them; at the end of the volume what is left.
 
-        Chunks of nothing but 0 are not stored, as the format allows.
+        Chunks of nothing but 0 are not stored, as the format allows; except the very first, since
+        an array without any chunk is what tools that download on demand leave behind.
         """
         _, height, width = self.chunk_shape
         sides = zip(block.shape[1:], (height, width), strict=True)
@@ -105,7 +106,7 @@ class ImageWriter:
         def one(part: slice) -> None:
             j, k = places[part.start]
             piece = block[:, j * height : (j + 1) * height, k * width : (k + 1) * width]
-            if not piece.any():
+            if not piece.any() and (self._row, j, k) != (0, 0, 0):
                 return
             chunk = np.zeros(self.chunk_shape, self._dtype)
             chunk[tuple(slice(0, length) for length in piece.shape)] = piece
