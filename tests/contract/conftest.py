@@ -58,6 +58,41 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 @pytest.fixture(scope="session")
+def peer_named(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Path, dict[str, str]]]:
+    """Return a function: ``"V1"`` or ``"V3"`` → interpreter and environment; it may skip."""
+
+    @functools.cache
+    def named(kind: str) -> tuple[Path, dict[str, str]]:
+        folder = os.environ.get("BG_ATLASAPI_PEERS")
+        if not folder:
+            pytest.skip("BG_ATLASAPI_PEERS does not name the folder made by benchmarks/peers.py")
+        peers = load(CHECKOUT / "benchmarks" / "peers.py")
+        python = peers.installed(getattr(peers, kind), Path(folder))
+        if python is None:
+            pytest.skip(f"{getattr(peers, kind).distribution} is not in {folder}")
+        env = peers.surroundings(tmp_path_factory.mktemp("peer_home"))
+        if kind == "V1":  # its first use writes a configuration file
+            first_use = "from bg_atlasapi.config import read_config; read_config()"
+            subprocess.run([str(python), "-c", first_use], check=True, env=env)
+        return python, env
+
+    return named
+
+
+@pytest.fixture(scope="session")
+def real_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the packaged Allen 100 µm atlas, or skip."""
+    if not REAL.is_file():
+        pytest.skip(f"the real atlas data are not here: no {REAL}")
+    folder = tmp_path_factory.mktemp("real_package")
+    with tarfile.open(REAL) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / REAL.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="session")
 def atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of atlases: two tiny ones, and the real 100 µm one where the data are."""
     folder = tmp_path_factory.mktemp("contract_atlases")

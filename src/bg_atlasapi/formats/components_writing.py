@@ -22,7 +22,7 @@ from bg_atlasapi.formats import components, draco_writing, precomputed_labels, t
 from bg_atlasapi.formats.blocks import blocks
 from bg_atlasapi.formats.exporting import Job, checked_name, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
-from bg_atlasapi.formats.zarr_writing import IMAGE_LEVEL, LABEL_LEVEL, ImageWriter, write_json
+from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
 from bg_atlasapi.late import np
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.volume import VolumeSource
@@ -183,10 +183,10 @@ class Components:
         volumes = [self._atlas.reference, *self._atlas.references.values()]
         for one, volume in zip(folders, volumes, strict=True):
             group = self._inside(one["location"]) / components.TEMPLATE
-            image = ImageWriter(group, volume.dtype, self._atlas.space, IMAGE_LEVEL)
+            image = ImageWriter(group, volume.dtype, self._atlas.space, labels=False)
             self._copy(volume, image.chunk_shape[0], image.put)
         group = self._folder("annotation_set") / components.HEMISPHERES
-        image = ImageWriter(group, np.dtype(np.uint8), self._atlas.space, LABEL_LEVEL)
+        image = ImageWriter(group, np.dtype(np.uint8), self._atlas.space, labels=True)
         stored = self._atlas.hemispheres
         if stored is not None:
             self._copy(stored, image.chunk_shape[0], lambda block: image.put(_as_bytes(block)))
@@ -196,7 +196,7 @@ class Components:
 
     def _write_labels(self) -> None:
         space, folder = self._atlas.space, self._folder("annotation_set")
-        image = ImageWriter(folder / components.ANNOTATION, np.dtype(np.uint32), space, LABEL_LEVEL)
+        image = ImageWriter(folder / components.ANNOTATION, np.dtype(np.uint32), space, labels=True)
         shown = precomputed_labels.LabelsWriter(folder / _PRECOMPUTED, space)
         assert image.chunk_shape[0] in (precomputed_labels.SIDE, space.shape[0])
 

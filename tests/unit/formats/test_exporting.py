@@ -464,5 +464,5 @@ def test_big_stacks_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_chunks_are_cubes_of_64(tmp_path: Path) -> None:
     """Of a small volume, as long as it is."""
     space = CoordinateSpace((100, 20, 64), (1, 1, 1))
-    writer = zarr_writing.ImageWriter(tmp_path / "image", np.dtype("u1"), space, 3)
+    writer = zarr_writing.ImageWriter(tmp_path / "image", np.dtype("u1"), space, labels=True)
     assert writer.chunk_shape == (64, 20, 64)

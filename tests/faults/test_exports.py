@@ -1,0 +1,266 @@
+"""Exports that go wrong: damaged atlases, full disks, something in the way, a process killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bg_atlasapi import BrainGlobeAtlas, update_atlases
+from bg_atlasapi.core import Atlas
+from bg_atlasapi.errors import (
+    AlreadyThereError,
+    AtlasError,
+    IncompleteAtlasError,
+    InvalidInputError,
+    StorageError,
+)
+from bg_atlasapi.formats import exporting
+from bg_atlasapi.testing import tiny_components, tiny_package
+
+FORMS = sorted(exporting.FORMATS)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return the folder of an atlas that was recorded when it was put there."""
+    folder = tiny_package(tmp_path / "here", symmetric=False)
+    os.environ["BRAINGLOBE_DIR"] = str(folder.parent)
+    try:
+        assert update_atlases.verify_atlas("tiny_mouse_100um").adopted
+    finally:
+        del os.environ["BRAINGLOBE_DIR"]
+    return folder
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Return everything in a folder, hidden or not."""
+    return [*folder.rglob("*")] if folder.exists() else []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "name", ["annotation.tiff", "reference.tiff", "hemispheres.tiff", "nissl.tiff", "meshes/8.obj"]
+)
+@pytest.mark.parametrize("damage", ["cut", "gone", "changed"])
+def test_a_damaged_atlas_is_not_exported(
+    package: Path, form: str, name: str, damage: str, tmp_path: Path
+) -> None:
+    """A recorded file that is cut short, gone or changed is named, and nothing is left behind."""
+    path = package / name
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-5] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(AtlasError, match=path.name):
+        Atlas.from_path(package).export(tmp_path / "out", format=form)
+    assert left_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["annotation.tiff", "reference.tiff", "nissl.tiff"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_damage_shows_without_a_record(
+    form: str, name: str, compression: str | None, tmp_path: Path
+) -> None:
+    """Also in an atlas that nobody recorded, a file cut short is an error."""
+    folder = tiny_package(tmp_path, compression=compression)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-400])
+    with pytest.raises(IncompleteAtlasError, match=name):
+        Atlas.from_path(folder).export(tmp_path / "out", format=form)
+    assert left_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_damaged_chunks_and_meshes_of_a_store(form: str, tmp_path: Path) -> None:
+    """A chunk or mesh that does not decode stops the export."""
+    for pattern in ("annotations_compressed.ome.zarr/s0/c/*/*/*", "mesh/997"):
+        folder = tmp_path / pattern[:4] / form
+        manifest = tiny_components(folder)
+        victim = next(one for one in manifest.parents[2].rglob(pattern) if one.is_file())
+        victim.write_bytes(victim.read_bytes()[:-9])
+        with pytest.raises(IncompleteAtlasError, match="damaged"):
+            Atlas.from_path(manifest).export(folder / "out", format=form)
+        assert left_in(folder / "out") == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("step", range(2))
+def test_a_full_or_closed_disk(
+    form: str, code: int, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever file it happens: one sentence that names the folder, and nothing is left."""
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    real, calls = Path.write_bytes, [0]
+
+    def failing(self: Path, data: bytes) -> int:
+        calls[0] += 1
+        if calls[0] > step:
+            raise OSError(code, os.strerror(code), str(self))
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", failing)
+    with pytest.raises(StorageError, match="export tiny_mouse_100um") as caught:
+        atlas.export(tmp_path / "out", format=form)
+    monkeypatch.undo()
+    assert str(tmp_path / "out") in str(caught.value)
+    assert "another folder" in str(caught.value)
+    assert left_in(tmp_path / "out") == []
+    assert atlas.export(tmp_path / "out", format=form).is_dir()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_there_is_not_replaced_unless_asked(form: str, tmp_path: Path) -> None:
+    """The second export is refused and changes nothing; with overwrite it replaces the first."""
+    Atlas.from_path(tiny_package(tmp_path / "a")).export(tmp_path / "out", format=form)
+    other = Atlas.from_path(tiny_package(tmp_path / "b", shape=(14, 8, 10)))
+    before = {path: path.stat().st_mtime_ns for path in left_in(tmp_path / "out")}
+    with pytest.raises(AlreadyThereError, match="is there already.*overwrite") as caught:
+        other.export(tmp_path / "out", format=form)
+    assert isinstance(caught.value, FileExistsError | ValueError)
+    assert {path: path.stat().st_mtime_ns for path in left_in(tmp_path / "out")} == before
+    folder = other.export(tmp_path / "out", format=form, overwrite=True)
+    copy = Atlas.from_path(folder)
+    assert copy.shape == (14, 8, 10)
+    assert np.array_equal(copy.annotation, other.annotation)
+    assert not [*(tmp_path / "out").glob(".*")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_failure_while_replacing_puts_everything_back(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rename fails, the earlier export opens as before."""
+    first = Atlas.from_path(tiny_package(tmp_path / "a"))
+    folder = first.export(tmp_path / "out", format=form)
+    before = {path: path.stat().st_size for path in left_in(tmp_path / "out")}
+    other = Atlas.from_path(tiny_package(tmp_path / "b", shape=(14, 8, 10)))
+    real = Path.rename
+    for step in range(2 if form == "packaged" else 12):
+        calls = [0]
+
+        def failing(self: Path, target: Any, calls: list[int] = calls, step: int = step) -> Path:
+            calls[0] += 1
+            if calls[0] == step + 1:
+                raise OSError(errno.EIO, "broken", str(self))
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", failing)
+        with pytest.raises(OSError, match="broken"):
+            other.export(tmp_path / "out", format=form, overwrite=True)
+        monkeypatch.undo()
+        assert {path: path.stat().st_size for path in left_in(tmp_path / "out")} == before
+        assert np.array_equal(Atlas.from_path(folder).annotation, first.annotation)
+
+
+def test_other_atlases_of_a_store_are_left_alone(tmp_path: Path) -> None:
+    """Overwriting one atlas never replaces a component that another manifest names."""
+    shutil.copytree(
+        tiny_components(tmp_path / "s").parents[2], tmp_path / "out/brainglobe-atlasapi"
+    )
+    before = {path: path.stat().st_mtime_ns for path in left_in(tmp_path / "out")}
+    clashing = tiny_package(tmp_path, name="tiny_mouse_99um", version="3.0")
+    Atlas.from_path(clashing).export(tmp_path / "out", overwrite=True)
+    after = {path: path.stat().st_mtime_ns for path in before if path.is_file()}
+    conf = tmp_path / "out/brainglobe-atlasapi/atlases/last_versions.conf"
+    assert {p: t for p, t in after.items() if p != conf} == {
+        p: t for p, t in before.items() if p in after and p != conf
+    }
+    for name in ("tiny_mouse_100um", "tiny_mouse_99um"):
+        BrainGlobeAtlas(name, brainglobe_dir=tmp_path / "out", check_latest=False)
+    assert "tiny_mouse_99um = 3.0" in conf.read_text()
+
+
+def test_an_unknown_format_names_those_there_are(tmp_path: Path) -> None:
+    """The error lists the formats and writes nothing."""
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    for form in ("v3", "", None):
+        with pytest.raises(InvalidInputError, match="components, packaged"):
+            atlas.export(tmp_path / "out", format=form)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_no_folder_to_export_into(tmp_path: Path) -> None:
+    """It stays as it was."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(AlreadyThereError, match="is a file"):
+        Atlas.from_path(tiny_package(tmp_path)).export(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_that_lead_elsewhere_are_refused(form: str, tmp_path: Path) -> None:
+    """Names from hostile metadata never become paths."""
+    folder = tiny_package(tmp_path)
+    stated = (folder / "metadata.json").read_text().replace('"nissl"', '"../nissl"')
+    (folder / "metadata.json").write_text(stated)
+    (folder / "nissl.tiff").rename(tmp_path / "nissl.tiff")
+    with pytest.raises(InvalidInputError, match="cannot be the name"):
+        Atlas.from_path(folder).export(tmp_path / "out", format=form)
+    assert left_in(tmp_path / "out") == []
+    renamed = tiny_package(tmp_path / "b", name="plain_100um").rename(tmp_path / "copy")
+    text = (renamed / "metadata.json").read_text().replace('"plain"', '"../../x"')
+    (renamed / "metadata.json").write_text(text)
+    with pytest.raises(InvalidInputError, match="cannot be the name"):
+        Atlas.from_path(renamed).export(tmp_path / "out", format=form)
+
+
+def test_a_reference_of_another_shape(tmp_path: Path) -> None:
+    """A package may hold one, a store may not: refused there, copied here."""
+    import tifffile
+
+    folder = tiny_package(tmp_path)
+    tifffile.imwrite(folder / "nissl.tiff", np.ones((2, 3, 4), np.uint8), photometric="minisblack")
+    atlas = Atlas.from_path(folder)
+    with pytest.raises(InvalidInputError, match="'nissl' has the shape"):
+        atlas.export(tmp_path / "v3")
+    assert left_in(tmp_path / "v3") == []
+    copy = Atlas.from_path(atlas.export(tmp_path / "v1", format="packaged"))
+    assert copy.additional_references["nissl"].shape == (2, 3, 4)
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
+    """The next export of the atlas clears it; the work of a live process stays."""
+    import subprocess
+    import sys
+
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    from bg_atlasapi.store import disk
+
+    live = tmp_path / "out" / disk.unique(".tiny_mouse_100um")
+    code = "from bg_atlasapi.store import disk; print(disk.unique('.tiny_mouse_100um'))"
+    source = Path(disk.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(source)},
+    )
+    dead = tmp_path / "out" / done.stdout.strip()
+    for folder in (live, dead):
+        (folder / "new").mkdir(parents=True)
+    atlas.export(tmp_path / "out", format="packaged")
+    assert live.is_dir()
+    assert not dead.exists()
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
+    """Raising from the progress report cancels the work."""
+
+    def impatient(done: int, _total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    for form in FORMS:
+        with pytest.raises(KeyboardInterrupt):
+            atlas.export(tmp_path / "out", format=form, fn_update=impatient)
+        assert left_in(tmp_path / "out") == []
