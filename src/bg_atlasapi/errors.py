@@ -4,6 +4,7 @@
 
     AtlasError
     ├─ InvalidInputError(ValueError)          an argument that cannot be understood
+    │  └─ AlreadyThereError(FileExistsError)  something is in the way of what was to be written
     ├─ UnknownAtlasError(ValueError)          close matches; how to list
     ├─ UnknownStructureError(KeyError)        close matches; readable str()
     ├─ InvalidAtlasError(ValueError)          carries every finding, each with a code
