@@ -19,6 +19,7 @@ from bg_atlasapi.formats.checks import Check
 
 NAME = "terminology.csv"
 _NEEDED = ("identifier", "name", "abbreviation")
+_AS_WRITTEN = {"name", "abbreviation"}  # a blank at either end is part of what people look up
 _NUMBER = re.compile(r"(\d{1,19})(?:\.0*)?")  # pandas writes whole numbers beside gaps as 997.0
 _SUFFIX = re.compile(r"\D(\d{1,19})$")
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
@@ -90,7 +91,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
             # A short row lacks its last cells; what stands after the last column means nothing.
             gaps = [""] * len(columns)
             return [
-                {name: cell.strip() for name, cell in zip(columns, [*cells, *gaps], strict=False)}
+                {
+                    name: cell if name in _AS_WRITTEN else cell.strip()
+                    for name, cell in zip(columns, [*cells, *gaps], strict=False)
+                }
                 for cells in reader
                 if any(cells)
             ]

@@ -36,7 +36,7 @@ def deep(folder: Path) -> Path:
         {
             "acronym": f"a{number}",
             "id": path[-1],
-            "name": 'Same, "name"' if number > 2 else f"ärea {number}\nline",
+            "name": 'Same, "name"' if number > 2 else f" ärea {number}\nline ",
             "structure_id_path": path,
             "rgb_triplet": [number, 0, 255],
         }
