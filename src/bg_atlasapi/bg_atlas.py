@@ -8,7 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
 
 from bg_atlasapi import core, descriptors, settings, utils
-from bg_atlasapi.errors import UnknownAtlasError
+from bg_atlasapi.errors import RemoteError, UnknownAtlasError
 from bg_atlasapi.store import cache, newer
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ class BrainGlobeAtlas(core.Atlas):
     version
         For example ``"1.2"``; default the newest that is installed.
     resolution
-        Voxel size, µm: ``BrainGlobeAtlas("allen_mouse", resolution=25)``.
+        Voxel size, µm: ``BrainGlobeAtlas("allen_mouse", resolution=25)``. Where no such atlas is
+        installed or published, a finer one that is installed answers: from a level that it stores,
+        or one that is derived by a whole factor (see ``Volume.level``).
     remotes
         Where to install from: addresses or folders. Default: ``BRAINGLOBE_REMOTES``, the
         configuration file, the published ones.
@@ -111,12 +113,14 @@ class BrainGlobeAtlas(core.Atlas):
         self.brainglobe_dir = effective.brainglobe_dir.value
         self.interm_download_dir = effective.interm_download_dir.value
         self.fn_update = fn_update
+        level = None
         try:
             found = cache.find(atlas_name, self._layers, version, resolution)
         except UnknownAtlasError:
-            found = self._install(atlas_name, version, resolution)
+            finer = cache.finer(atlas_name, self._layers, version, resolution)
+            found, level = self._install_or_derive(atlas_name, version, resolution, finer)
         self.atlas_name = found.name
-        super().__init__(found.path)
+        super().__init__(found.path, resolution=level)
         if check_latest and found.layer != cache.EMBEDDED:
             newer.look_later(self._addresses, self._layers, found.name, found.version)
 
@@ -149,16 +153,41 @@ class BrainGlobeAtlas(core.Atlas):
                 raise
             return empty  # opening it says what is missing
 
+    def _install_or_derive(
+        self,
+        atlas_name: str,
+        version: str | None,
+        resolution: float | None,
+        finer: Sequence[cache.InstalledAtlas],
+    ) -> tuple[cache.InstalledAtlas, float | None]:
+        """Return what to open, and at which voxel size if that is not its own.
+
+        A level that is stored here is what would be installed. What is published goes before what
+        can be derived; without the network the latter is better than nothing.
+        """
+        for atlas in finer:
+            if resolution is not None and core.has_level(atlas.path, resolution, derived=False):
+                return atlas, resolution
+        try:
+            return self._install(atlas_name, version, resolution), None
+        except (UnknownAtlasError, RemoteError):
+            for atlas in finer:
+                if resolution is not None and core.has_level(atlas.path, resolution, derived=True):
+                    return atlas, resolution
+            raise
+
     @classmethod
-    def from_path(cls, path: PathLike) -> Self:
+    def from_path(cls, path: PathLike, *, resolution: float | None = None) -> Self:
         """Open an atlas in any folder, whatever its name.
 
         Parameters
         ----------
         path
             The atlas's folder.
+        resolution
+            Voxel size, µm: a stored level, or one that is derived. Default: the atlas's own.
         """
-        atlas = super().from_path(path)
+        atlas = super().from_path(path, resolution=resolution)
         folder = atlas.root_dir.resolve()
         named = cache.identify(folder)
         atlas.atlas_name = named.name if named else folder.name
@@ -192,7 +221,6 @@ class BrainGlobeAtlas(core.Atlas):
     @property
     def remote_url(self) -> str | None:
         """Where the newest version can be downloaded; None if no remote can be asked or has it."""
-        from bg_atlasapi.errors import RemoteError
         from bg_atlasapi.store import lifecycle
 
         try:
@@ -237,6 +265,8 @@ class BrainGlobeAtlas(core.Atlas):
 
     def __repr__(self) -> str:
         name, _, resolution = self.atlas_name.rpartition("_")
+        if self._level_um is not None:
+            resolution = f"{self._level_um:g}um, from {resolution}"
         return f"{name.replace('_', ' ')} atlas (res. {resolution})"
 
     def __str__(self) -> str:

@@ -31,6 +31,7 @@ from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
+from bg_atlasapi.model.volumes import Volumes, at_resolution
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.settings import expanded
 from bg_atlasapi.store import inventory
@@ -78,6 +79,16 @@ def _copied(published: Mapping[str, Any]) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, list) else v for key, v in published.items()}
 
 
+def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
+    """Say whether the atlas in a folder stores a level of a voxel size (µm), or can derive it."""
+    volume = Atlas.from_path(path).volumes["annotation"]
+    try:
+        level = volume.level(resolution)
+    except InvalidInputError:
+        return False
+    return derived or not level.derived
+
+
 def _as_labels(annotation: Any) -> npt.NDArray[np.integer]:
     array = np.asarray(annotation)
     if array.ndim != 3 or array.dtype.kind not in "iu":
@@ -101,6 +112,8 @@ class Atlas(Keeper):
     path
         Folder with ``metadata.json``, ``structures.json``, TIFF volumes and ``meshes``; or a
         ``manifest.json`` of the V3 component store, or its folder.
+    resolution
+        Voxel size, µm: a stored level, or one that is derived from it. Default: the atlas's own.
 
     Raises
     ------
@@ -110,27 +123,31 @@ class Atlas(Keeper):
         If the files contradict their format or each other.
     """
 
+    _level_um: float | None = None
     left_hemisphere_value = LEFT
     right_hemisphere_value = RIGHT
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike, *, resolution: float | None = None) -> None:
         super().__init__()
+        self._level_um = resolution
         self.root_dir = folder_of(expanded(path).absolute())
         self.metadata: dict[str, Any] = _copied(self._model.metadata)
         if "additional_references" not in self.metadata:
             warnings.warn(_OUTDATED, stacklevel=2)
 
     @classmethod
-    def from_path(cls, path: PathLike) -> Self:
+    def from_path(cls, path: PathLike, *, resolution: float | None = None) -> Self:
         """Open an atlas in any folder, whatever its name.
 
         Parameters
         ----------
         path
             The atlas's folder, or its ``manifest.json``.
+        resolution
+            Voxel size, µm; default the atlas's own.
         """
         atlas = cls.__new__(cls)
-        Atlas.__init__(atlas, path)
+        Atlas.__init__(atlas, path, resolution=resolution)
         return atlas
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,7 +156,14 @@ class Atlas(Keeper):
 
     @kept
     def _model(self) -> AtlasModel:
-        return open_atlas(self.root_dir, self._check)
+        stored = open_atlas(self.root_dir, self._check)
+        level = self._level_um
+        return stored if level is None else at_resolution(stored, level)
+
+    @kept
+    def volumes(self) -> Volumes:
+        """The volumes by name, read as they are indexed, as they are stored: edits do not show."""
+        return Volumes(self._model)
 
     @kept
     def _check(self) -> Check:

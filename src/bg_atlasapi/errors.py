@@ -7,6 +7,7 @@
     │  └─ AlreadyThereError(FileExistsError)  something is in the way of what was to be written
     ├─ UnknownAtlasError(ValueError)          close matches; how to list
     ├─ UnknownStructureError(KeyError)        close matches; readable str()
+    ├─ UnknownVolumeError(KeyError)           which volumes there are
     ├─ InvalidAtlasError(ValueError)          carries every finding, each with a code
     ├─ IncompleteAtlasError(FileNotFoundError)  what is missing or damaged, how to repair
     ├─ StorageError(OSError)                  disk full, folder not writable
@@ -99,6 +100,25 @@ class UnknownStructureError(AtlasError, KeyError):
 
 def _rebuild_unknown_structure(key: object, matches: Sequence[str]) -> UnknownStructureError:
     return UnknownStructureError(key, lambda: matches)
+
+
+class UnknownVolumeError(AtlasError, KeyError):
+    """The atlas has no volume of this name.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    known
+        The volumes there are.
+    """
+
+    def __init__(self, name: object, known: Sequence[str]) -> None:
+        super().__init__(name, known)
+        self.name, self.known = name, tuple(known)
+
+    def __str__(self) -> str:
+        return f"This atlas has no volume {self.name!r}; it has {', '.join(self.known)}."
 
 
 class InvalidAtlasError(AtlasError, ValueError):

@@ -265,3 +265,21 @@ def timeout_s() -> float:
         message = f"BRAINGLOBE_TIMEOUT must be a number of seconds, got {said!r}."
         raise InvalidInputError(message)
     return seconds
+
+
+def cache_bytes() -> int:
+    """Return how much of decoded volumes to keep in memory: ``BRAINGLOBE_CACHE_BYTES``, 64 MiB.
+
+    One limit for the whole process; 0 keeps nothing.
+    """
+    said = os.environ.get("BRAINGLOBE_CACHE_BYTES")
+    if not said:
+        return 64 << 20
+    try:
+        count = int(said)
+    except ValueError:
+        count = -1
+    if count < 0:
+        message = f"BRAINGLOBE_CACHE_BYTES must be a number of bytes, got {said!r}."
+        raise InvalidInputError(message)
+    return count

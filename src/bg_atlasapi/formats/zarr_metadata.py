@@ -163,6 +163,35 @@ def _fill(stated: Any, dtype: np.dtype[Any]) -> Any:
     return dtype.type(0 if stated is None else stated)  # "NaN", "-Infinity" are read by numpy
 
 
+def levels_of(group: Path, check: Check) -> list[tuple[str, tuple[float, float, float]]]:
+    """Return path and voxel size (µm, last three axes) of every level of an OME-Zarr image.
+
+    Parameters
+    ----------
+    group
+        The image's folder.
+    check
+        Asked before the metadata are read.
+
+    Raises
+    ------
+    IncompleteAtlasError, InvalidAtlasError
+        If there are no metadata.
+    """
+    path = group / "zarr.json"
+    if not is_there(path) and is_there(group / ".zattrs"):
+        path = group / ".zattrs"
+    check(path)
+    stated = read_json_file(path)
+    try:
+        attributes = stated.get("attributes", stated)
+        levels = _levels(attributes.get("ome", attributes)["multiscales"][0])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        text = f"These are no metadata of an OME-Zarr image ({type(error).__name__}: {error})."
+        raise InvalidAtlasError(path, [Finding("ome-zarr", text, "error")]) from error
+    return [(name, (a * 1000, b * 1000, c * 1000)) for name, (a, b, c) in levels]
+
+
 def level_of(group: Path, resolution_um: Sequence[float], check: Check) -> str:
     """Return the path, within an OME-Zarr image, of the level with a voxel size.
 
@@ -180,26 +209,15 @@ def level_of(group: Path, resolution_um: Sequence[float], check: Check) -> str:
     IncompleteAtlasError, InvalidAtlasError
         If there are no metadata, or no such level.
     """
-    path = group / "zarr.json"
-    if not is_there(path) and is_there(group / ".zattrs"):
-        path = group / ".zattrs"
-    check(path)
-    stated = read_json_file(path)
-    try:
-        attributes = stated.get("attributes", stated)
-        image = attributes.get("ome", attributes)["multiscales"][0]
-        levels = _levels(image)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        text = f"These are no metadata of an OME-Zarr image ({type(error).__name__}: {error})."
-        raise InvalidAtlasError(path, [Finding("ome-zarr", text, "error")]) from error
+    levels = levels_of(group, check)
     for name, sizes in levels:
         pairs = zip(sizes, resolution_um, strict=True)
-        if all(math.isclose(size * 1000, wanted, rel_tol=1e-4) for size, wanted in pairs):
+        if all(math.isclose(size, wanted, rel_tol=1e-4) for size, wanted in pairs):
             return name
-    have = "; ".join(f"{name}: {', '.join(f'{mm * 1000:g}' for mm in mms)}" for name, mms in levels)
+    have = "; ".join(f"{name}: {', '.join(f'{um:g}' for um in sizes)}" for name, sizes in levels)
     wanted_text = ", ".join(f"{size:g}" for size in resolution_um)
     text = f"No level has voxels of {wanted_text} µm. Levels (µm): {have or 'none'}."
-    raise InvalidAtlasError(path, [Finding("ome-zarr-level", text, "error")])
+    raise InvalidAtlasError(group, [Finding("ome-zarr-level", text, "error")])
 
 
 def _levels(image: Mapping[str, Any]) -> list[tuple[str, list[float]]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
 from bg_atlasapi.locks import OnceLock
+from bg_atlasapi.model.chunked import cut, narrowed
 from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
@@ -40,6 +41,16 @@ class ArraySource:
         """Type of the values."""
         return self.array.dtype
 
+    @property
+    def chunks(self) -> None:
+        """None: each voxel can be read alone."""
+        return
+
+    @property
+    def where(self) -> str:
+        """What it is read from."""
+        return "memory"
+
     def mapped(self) -> npt.NDArray[np.generic] | None:
         """Return the array itself if its bytes lie in order, else None."""
         return self.array if self.array.flags.c_contiguous else None
@@ -49,6 +60,14 @@ class ArraySource:
         if self.array.flags.c_contiguous:
             return np.asarray(self.array.reshape(-1).take(flat, mode="clip"))
         return np.asarray(self.array[np.unravel_index(flat, self.array.shape)])
+
+    def pick(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the voxels at flat indices."""
+        return self.gather(flat)
+
+    def outer(self, indices: Sequence[npt.NDArray[np.intp]], out: npt.NDArray[Any]) -> None:
+        """Copy where sorted indices along each axis meet."""
+        out[...] = cut(self.array, [narrowed(one) for one in indices])
 
     def read(self) -> npt.NDArray[np.generic]:
         """Return a copy."""

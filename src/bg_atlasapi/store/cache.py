@@ -249,6 +249,39 @@ def find(
     raise UnknownAtlasError(message)
 
 
+def finer(
+    name: object, layers: Sequence[Path], version: str | None, resolution: float | None
+) -> list[InstalledAtlas]:
+    """List installed atlases of smaller voxels than those asked for, the largest first.
+
+    Parameters
+    ----------
+    name, layers, version, resolution
+        As in ``find``; without a resolution there are none.
+    """
+    if resolution is None:
+        return []
+    here = installed(layers)
+    full, wanted = named(name, (), version, resolution)
+    found = []
+    for atlas in here:
+        stem, size = _without_size(atlas.name)
+        if size is None or stem != _without_size(full)[0] or size >= float(resolution):
+            continue
+        if wanted in (None, atlas.version):
+            found.append((size, atlas.version, atlas))
+    newest_last = sorted(found, key=lambda one: one[:2])
+    return list({size: atlas for size, _, atlas in newest_last}.values())[::-1]
+
+
+def _without_size(name: str) -> tuple[str, float | None]:
+    """Return a name without its voxel size, and that, µm."""
+    match = _RESOLUTION.search(name)
+    if match is None or match.end() != len(name):
+        return name, None
+    return name[: match.start()], float(match["size"]) / _PER_UM[match["unit"]]
+
+
 def named(
     name: object,
     known: Iterable[str],

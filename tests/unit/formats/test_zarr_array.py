@@ -23,6 +23,7 @@ from bg_atlasapi.formats import zarr_array
 from bg_atlasapi.formats.checks import no_check
 from bg_atlasapi.formats.zarr_array import ZarrVolume
 from bg_atlasapi.formats.zarr_codecs import crc32c
+from bg_atlasapi.model.chunk_cache import CACHE
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -341,15 +342,16 @@ def test_points_decode_few_chunks_and_then_the_whole(
     for _ in range(3):
         for place in places:
             assert source.gather(place) == labels.ravel()[place]
-    assert len(source._chunks) == 3
-    monkeypatch.setattr(zarr_array, "_CACHE_BYTES", 100)  # one chunk
+    assert len([key for key in CACHE._kept if key[0] == source._owner]) == 3
+    monkeypatch.setenv("BRAINGLOBE_CACHE_BYTES", "360")  # one chunk
+    monkeypatch.setattr(zarr_array, "_LITTLE", 100)
     source = volume(tmp_path / "a")
     for place in places:
         assert source.gather(place) == labels.ravel()[place]
     answers = [source.gather(np.arange(labels.size)) for _ in range(5)]
     assert np.array_equal(answers[0], labels.ravel())
     assert answers[-1] is None
-    assert source._kept_bytes <= 100
+    assert CACHE.nbytes <= 360
 
 
 def test_copies_read_on_their_own(tmp_path: Path, zarr: Any, labels: Labels) -> None:
@@ -358,7 +360,7 @@ def test_copies_read_on_their_own(tmp_path: Path, zarr: Any, labels: Labels) -> 
     source = volume(tmp_path / "a")
     source.gather(np.arange(labels.size))
     for twin in (pickle.loads(pickle.dumps(source)), copy.deepcopy(source)):
-        assert not twin._chunks
+        assert twin._owner != source._owner
         assert np.array_equal(twin.read(), labels)
     assert len(pickle.dumps(source)) < 2000
 

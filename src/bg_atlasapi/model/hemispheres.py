@@ -1,0 +1,78 @@
+"""The hemispheres of a symmetric atlas as a volume: nothing is stored, all is worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.late import np
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class SplitHemispheres:
+    """A ``VolumeSource`` that holds 1 on the left and 2 on the right of a space.
+
+    Parameters
+    ----------
+    space
+        Says which axis is split, and where.
+    """
+
+    def __init__(self, space: CoordinateSpace) -> None:
+        self._space = space
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return self._space.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """One byte a voxel."""
+        return np.dtype(np.uint8)
+
+    @property
+    def chunks(self) -> None:
+        """None: each voxel can be worked out alone."""
+        return
+
+    @property
+    def where(self) -> str:
+        """What it comes from."""
+        return "the space of a symmetric atlas"
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return None: nothing is stored."""
+        return None
+
+    def _sides(self, along: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+        first, end = self._space.left_span
+        sides = np.where((along >= first) & (along < end), LEFT, RIGHT)
+        return sides.astype(np.uint8)
+
+    def gather(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the voxels at flat indices."""
+        return self.pick(flat)
+
+    def pick(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the voxels at flat indices."""
+        axis = self._space.left_right_axis
+        below = int(np.prod(self.shape[axis + 1 :], dtype=np.int64))
+        return self._sides(flat // below % self.shape[axis])
+
+    def outer(self, indices: Sequence[npt.NDArray[np.intp]], out: npt.NDArray[Any]) -> None:
+        """Write the sides of the voxels where indices along each axis meet."""
+        axis = self._space.left_right_axis
+        shape = [-1 if other == axis else 1 for other in range(len(indices))]
+        out[...] = self._sides(indices[axis]).reshape(shape)
+
+    def read(self) -> npt.NDArray[Any]:
+        """Return the whole volume."""
+        return self._space.hemispheres()
+
+    def slabs(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the whole volume."""
+        yield self.read()
