@@ -31,7 +31,6 @@ from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
-from bg_atlasapi.model.volumes import Volumes, at_resolution
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.settings import expanded
 from bg_atlasapi.store import inventory
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from bg_atlasapi.model.atlas import Atlas as AtlasModel
     from bg_atlasapi.model.volume import VolumeSource
+    from bg_atlasapi.model.volumes import Volumes
     from bg_atlasapi.settings import PathLike
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
@@ -157,12 +157,17 @@ class Atlas(Keeper):
     @kept
     def _model(self) -> AtlasModel:
         stored = open_atlas(self.root_dir, self._check)
-        level = self._level_um
-        return stored if level is None else at_resolution(stored, level)
+        if self._level_um is None:
+            return stored
+        from bg_atlasapi.model.volumes import at_resolution
+
+        return at_resolution(stored, self._level_um)
 
     @kept
     def volumes(self) -> Volumes:
         """The volumes by name, read as they are indexed, as they are stored: edits do not show."""
+        from bg_atlasapi.model.volumes import Volumes
+
         return Volumes(self._model)
 
     @kept

@@ -24,8 +24,8 @@ from bg_atlasapi.model.chunk_cache import CACHE
 from bg_atlasapi.model.downsample import MEAN, MODE, Downsampled, reduce_blocks
 from bg_atlasapi.model.hemispheres import SplitHemispheres
 from bg_atlasapi.model.labels import ArraySource
+from bg_atlasapi.model.lazy_volume import Volume
 from bg_atlasapi.model.space import CoordinateSpace
-from bg_atlasapi.model.volume import Volume
 from bg_atlasapi.testing.components import _write_image
 
 SHAPES = [(7, 5, 6), (1, 9, 3), (4, 1, 1), (12, 8, 10)]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
-from bg_atlasapi.model.chunked import cut, narrowed
 from bg_atlasapi.model.parallel import over_blocks
+from bg_atlasapi.model.picking import cut, narrowed
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -18,13 +18,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
 from bg_atlasapi.formats.checks import Check, CheckedOnce, no_check
-from bg_atlasapi.formats.file_box import StoredArray, read_at
-from bg_atlasapi.formats.tiff_pages import Reading, TiffPages, damaged
 from bg_atlasapi.late import np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from bg_atlasapi.formats.file_box import StoredArray
+    from bg_atlasapi.formats.tiff_pages import TiffPages
 
 # Reading one voxel from the file takes 2 µs, from the map 0.1 µs.
 FEW = 4096
@@ -111,10 +113,14 @@ class TiffVolume:
 
     @cached_property
     def _encoded(self) -> TiffPages:
+        from bg_atlasapi.formats.tiff_pages import TiffPages
+
         return TiffPages(self.path, self._layout.shape, self._layout.dtype, self._check)
 
     @cached_property
     def _stored(self) -> StoredArray:
+        from bg_atlasapi.formats.file_box import StoredArray
+
         offset = self._layout.offset
         assert offset is not None
         return StoredArray(self._fill_from, offset, self._layout.shape, self._layout.dtype)
@@ -143,6 +149,8 @@ class TiffVolume:
 
     def _fill_from(self, start: int, memory: memoryview) -> None:
         """Fill memory with the bytes of the file from a place on."""
+        from bg_atlasapi.formats.file_box import read_at
+
         with Reading(self.path):
             got = read_at(self._descriptor, start, memory)
         if got < len(memory):
@@ -290,3 +298,38 @@ def _bytes_needed(series: Any, contiguous: int | None) -> int:
 
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
+
+
+class Reading:
+    """Turn what tifffile and the system raise on a bad file into an ``IncompleteAtlasError``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, AtlasError | MemoryError):
+            return
+        if isinstance(error, FileNotFoundError):
+            raise damaged(self._path, "the file is missing") from error
+        if isinstance(error, OSError) and error.errno:  # permission, too many open files, …
+            message = f"{self._path} cannot be read: {error.strerror}."
+            raise IncompleteAtlasError(message) from error
+        if "imagecodecs" in str(error):
+            message = (
+                f"{self._path} is compressed in a way that needs the package imagecodecs: "
+                'pip install "bg-atlasapi[tiff]".'
+            )
+            raise IncompleteAtlasError(message) from error
+        raise damaged(self._path, f"it cannot be decoded ({error})") from error
+
+
+def damaged(path: Path, what: str) -> IncompleteAtlasError:
+    """Return the error for a file that is not what it should be."""
+    message = (
+        f"{path} is missing or damaged: {what}. Replace it, or the folder it lies in, with a "
+        "whole copy."
+    )
+    return IncompleteAtlasError(message)

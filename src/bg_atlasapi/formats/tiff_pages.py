@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
 from bg_atlasapi.formats.checks import Check
+from bg_atlasapi.formats.tiff import Reading
 from bg_atlasapi.late import np
 from bg_atlasapi.model.chunk_cache import Place
 from bg_atlasapi.model.chunked import ChunkedSource
@@ -91,38 +91,3 @@ class TiffPages(ChunkedSource):
         """Yield the stack in parts along the first axis, each decoded once."""
         for number in range(-(-self._shape[0] // max(self.chunks[0], 1))):
             yield self._decode((number, 0, 0), None)
-
-
-class Reading:
-    """Turn what tifffile and the system raise on a bad file into an ``IncompleteAtlasError``."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, AtlasError | MemoryError):
-            return
-        if isinstance(error, FileNotFoundError):
-            raise damaged(self._path, "the file is missing") from error
-        if isinstance(error, OSError) and error.errno:  # permission, too many open files, …
-            message = f"{self._path} cannot be read: {error.strerror}."
-            raise IncompleteAtlasError(message) from error
-        if "imagecodecs" in str(error):
-            message = (
-                f"{self._path} is compressed in a way that needs the package imagecodecs: "
-                'pip install "bg-atlasapi[tiff]".'
-            )
-            raise IncompleteAtlasError(message) from error
-        raise damaged(self._path, f"it cannot be decoded ({error})") from error
-
-
-def damaged(path: Path, what: str) -> IncompleteAtlasError:
-    """Return the error for a file that is not what it should be."""
-    message = (
-        f"{path} is missing or damaged: {what}. Replace it, or the folder it lies in, with a "
-        "whole copy."
-    )
-    return IncompleteAtlasError(message)

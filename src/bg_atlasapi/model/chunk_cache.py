@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Place = tuple[int, ...]
+_REMEMBERED = 1 << 14
 
 
 class ChunkCache:
@@ -33,6 +34,7 @@ class ChunkCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, Place], npt.NDArray[Any] | None] = OrderedDict()
         self._bytes = 0
+        self._passed: OrderedDict[tuple[int, Place], None] = OrderedDict()
 
     @property
     def limit(self) -> int:
@@ -77,6 +79,21 @@ class ChunkCache:
             self._kept.move_to_end(key)
             return True, self._kept[key]
 
+    def worth_keeping(self, owner: int, place: Place) -> bool:
+        """Say whether a chunk was asked for before; from now on it was.
+
+        Memory for what is kept is memory the system must find and clear, which takes longer than
+        decoding into memory at hand. A single slice never needs it again, the next slice does.
+        """
+        key = (owner, place)
+        with self._lock:
+            if key in self._passed:
+                return True
+            self._passed[key] = None
+            if len(self._passed) > _REMEMBERED:
+                self._passed.popitem(last=False)
+            return False
+
     def put(self, owner: int, place: Place, chunk: npt.NDArray[Any] | None) -> None:
         """Keep a chunk, letting go of those that were not used for longest."""
         size, limit = _size(chunk), self.limit
@@ -94,6 +111,7 @@ class ChunkCache:
         """Let go of everything."""
         with self._lock:
             self._kept.clear()
+            self._passed.clear()
             self._bytes = 0
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.late import np
 from bg_atlasapi.model.chunk_cache import CACHE, Place
 from bg_atlasapi.model.parallel import over_blocks
+from bg_atlasapi.model.picking import cut, narrowed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -66,20 +67,6 @@ class Run:
         return int(self.ours.stop - self.ours.start)
 
 
-def narrowed(indices: Indices) -> slice | Indices:
-    """Return sorted indices as a slice, which copies nothing, if they are evenly spaced."""
-    count = len(indices)
-    if count == 0:
-        return slice(0, 0)
-    first, last = int(indices[0]), int(indices[-1])
-    if count == 1:
-        return slice(first, first + 1)
-    step = int(indices[1]) - first
-    if last - first != step * (count - 1) or (np.diff(indices) != step).any():
-        return indices
-    return slice(first, last + 1, step)
-
-
 def runs(indices: Indices, size: int) -> list[Run]:
     """Split sorted indices along an axis by the chunks, of a size, that they lie in."""
     numbers, starts = np.unique(indices // size, return_index=True)
@@ -89,16 +76,6 @@ def runs(indices: Indices, size: int) -> list[Run]:
         within = narrowed(indices[start:end] - number * size)
         found.append(Run(number, within, slice(start, end)))
     return found
-
-
-def cut(array: npt.NDArray[Any], selection: Sequence[slice | Indices]) -> npt.NDArray[Any]:
-    """Return the part of an array where the indices along all axes meet."""
-    plain = [part if isinstance(part, slice) else slice(None) for part in selection]
-    array = array[tuple(plain)]
-    for axis, part in enumerate(selection):
-        if not isinstance(part, slice):
-            array = array.take(part, axis)
-    return array
 
 
 def _over_each(function: Callable[[int], None], count: int) -> None:
@@ -191,7 +168,8 @@ class ChunkedSource(ABC):
             )
             place = tuple(run.number for run in box)
             # A chunk that was taken whole will not be asked for again soon.
-            with self._chunk(place, scratch, keep=position < room and not whole) as chunk:
+            keep = position < room and not whole and CACHE.worth_keeping(self._owner, place)
+            with self._chunk(place, scratch, keep=keep) as chunk:
                 ours = tuple(run.ours for run in box)
                 if chunk is not None:
                     out[ours] = cut(chunk, [run.theirs for run in box])

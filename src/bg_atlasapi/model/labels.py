@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
 from bg_atlasapi.locks import OnceLock
-from bg_atlasapi.model.chunked import cut, narrowed
 from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
+from bg_atlasapi.model.picking import cut, narrowed
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
 

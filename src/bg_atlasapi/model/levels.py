@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.model.downsample import MEAN, MODE, Downsampled, text_of
-from bg_atlasapi.model.volume import Pyramid, Volume
+from bg_atlasapi.model.lazy_volume import Volume
+from bg_atlasapi.model.volume import Pyramid
 
 if TYPE_CHECKING:
     Triplet = tuple[float, float, float]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from bg_atlasapi.errors import UnknownVolumeError
 from bg_atlasapi.model.hemispheres import SplitHemispheres
 from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.lazy_volume import Volume
 from bg_atlasapi.model.levels import as_spacing, derived_level, level_of, same_spacing
-from bg_atlasapi.model.volume import Volume
 
 if TYPE_CHECKING:
     from bg_atlasapi.model.atlas import Atlas
