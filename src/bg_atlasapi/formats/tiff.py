@@ -229,7 +229,7 @@ class TiffVolume:
         step = max(1, _STRETCH // size)
         for start in range(0, first, step):
             part = np.empty((min(step, first - start), *plane), self.dtype)
-            self._fill_from(offset + start * size, memoryview(part).cast("B"))
+            self._fill_from(offset + start * size, part.data.cast("B"))
             yield part
 
 
