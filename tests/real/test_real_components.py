@@ -159,3 +159,24 @@ def test_an_open_loads_no_library(allen_100um_v3: Path) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n[]\n"
+
+
+def test_parts_of_volumes_are_equal(v1: Atlas, v3: Atlas) -> None:
+    """Planes, boxes, steps, masks, points: read from chunks and from a TIFF, and the loaded array."""
+    whole = v1.annotation.copy()
+    voxels = tuple(np.random.default_rng(3).integers(0, whole.shape, (5000, 3)).T)
+    for key in (
+        66,
+        np.s_[:, 40],
+        np.s_[..., 57],
+        np.s_[::-7, 3:60:4, [5, 100]],
+        whole > 900,
+        voxels,
+    ):
+        for atlas in (v1, v3):
+            assert np.array_equal(atlas.volumes["annotation"][key], whole[key])
+    for atlas in (v1, v3):
+        assert np.array_equal(atlas.volumes["hemispheres"][60:62], v1.hemispheres[60:62])
+        assert np.array_equal(atlas.volumes["template"][:, :, 57], v1.reference[:, :, 57])
+    ours, theirs = (atlas.volumes["annotation"].level(200)[...] for atlas in (v3, v1))
+    assert np.array_equal(ours, theirs)
