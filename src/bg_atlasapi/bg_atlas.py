@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
@@ -69,6 +69,10 @@ class BrainGlobeAtlas(core.Atlas):
     remotes
         Where to install from: addresses or folders. Default: ``BRAINGLOBE_REMOTES``, the
         configuration file, the published ones.
+    only
+        What to install of it, as in ``install_atlas``. ``"on-demand"`` brings what is needed to
+        open it; chunks of volumes, and meshes, come when they are first read, are compared with
+        what is published, and stay.
 
     Raises
     ------
@@ -105,17 +109,20 @@ class BrainGlobeAtlas(core.Atlas):
         version: str | None = None,
         resolution: float | None = None,
         remotes: str | Sequence[str] | None = None,
+        only: str | Iterable[str] | None = None,
     ) -> None:
         effective = settings.resolve(brainglobe_dir, interm_download_dir, config_dir)
         self._layers = effective.layers.value
         self._config_dir = config_dir
-        self._remotes = remotes
+        self._remotes, self._only = remotes, only
         self.brainglobe_dir = effective.brainglobe_dir.value
         self.interm_download_dir = effective.interm_download_dir.value
         self.fn_update = fn_update
         level = None
         try:
             found = cache.find(atlas_name, self._layers, version, resolution)
+            if only is not None:
+                found = self._install(found.name, found.version_text, None)
         except UnknownAtlasError:
             finer = cache.finer(atlas_name, self._layers, version, resolution)
             found, level = self._install_or_derive(atlas_name, version, resolution, finer)
@@ -139,14 +146,15 @@ class BrainGlobeAtlas(core.Atlas):
     ) -> cache.InstalledAtlas:
         """Install what is opened for the first time."""
         from bg_atlasapi import progress_bar
-        from bg_atlasapi.store import lifecycle
+        from bg_atlasapi.store import lifecycle, selection
 
         library = self._library()
+        parts = None if self._only is None else selection.parse(self._only)
         name, wanted = library.named(atlas_name, version, resolution)
         text = None if wanted is None else f"{wanted[0]}.{wanted[1]}"
         try:
             with progress_bar.shown(self.fn_update) as report:
-                return lifecycle.install_atlas(library, name, text, report=report)
+                return lifecycle.install_atlas(library, name, text, parts, report)
         except UnknownAtlasError:
             empty = cache.empty_folder(name, wanted, self._layers)
             if empty is None:
@@ -193,6 +201,7 @@ class BrainGlobeAtlas(core.Atlas):
         atlas.atlas_name = named.name if named else folder.name
         atlas.brainglobe_dir = atlas.interm_download_dir = named.layer if named else folder.parent
         atlas._layers, atlas._config_dir, atlas._remotes = (atlas.brainglobe_dir,), None, None
+        atlas._only = None
         atlas.fn_update = None
         return atlas
 

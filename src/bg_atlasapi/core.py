@@ -11,6 +11,7 @@ import functools
 import warnings
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from bg_atlasapi.model.volume import VolumeSource
     from bg_atlasapi.model.volumes import Volumes
     from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.store.transfer.progress import Report
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
 _VOLUMES = ("annotation", "hemispheres", "reference")
@@ -77,6 +79,13 @@ def _plain(number: Any) -> Any:
 def _copied(published: Mapping[str, Any]) -> dict[str, Any]:
     # Lists are what callers edit. Not deepcopy: it recurses into what hostile files nest.
     return {key: list(v) if isinstance(v, list) else v for key, v in published.items()}
+
+
+def _shown() -> AbstractContextManager[Report]:
+    """Give the progress bar of what comes on demand."""
+    from bg_atlasapi import progress_bar
+
+    return progress_bar.shown()
 
 
 def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
@@ -173,7 +182,7 @@ class Atlas(Keeper):
     @kept
     def _check(self) -> Check:
         """What is asked about each file before it is first read; see ``formats.checks``."""
-        return inventory.checker(self.root_dir)
+        return inventory.Checker(self.root_dir, _shown)
 
     @property
     def _terminology(self) -> Terminology:

@@ -333,7 +333,7 @@ class Store(RuleBasedStateMachine):
                 assert _read(path) == self.volumes[version]
             for key in bad if self.packages and not is_read else ():
                 if key.endswith(".obj"):
-                    atlas = registry.open_atlas(path, inventory.checker(path))
+                    atlas = registry.open_atlas(path, inventory.Checker(path))
                     with pytest.raises(AtlasError):
                         atlas.meshes.read(int(Path(key).stem))
 

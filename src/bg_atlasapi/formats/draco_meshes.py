@@ -103,8 +103,11 @@ class DracoMeshes:
         IncompleteAtlasError
             If it was installed and is gone or changed.
         """
-        self._check(self._folder / str(identifier))
-        return is_there(self._folder / str(identifier))
+        path = self._folder / str(identifier)
+        if self._check.awaits(path):
+            return True
+        self._check(path)
+        return is_there(path)
 
     def read(self, identifier: int) -> TriangleMesh:
         """Read the finest level of a structure's mesh.

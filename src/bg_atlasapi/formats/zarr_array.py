@@ -3,13 +3,13 @@
 Chunk files are read straight off the disk and decoded here; which ones a question needs, and which
 are kept, is decided in ``model.chunked``. A chunk that is not stored is the
 array's fill value, as the format says, unless the inventory lists it: then the check raises.
-Writing and remote access are elsewhere.
+Of an atlas whose files come on demand, the check has the chunks here before they are read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,13 +80,11 @@ class ZarrArray:
         IncompleteAtlasError
             If its file is damaged, cannot be read, or is missing though it is listed.
         """
-        layout = self.layout
+        layout, path = self.layout, self.file_of(place)
         if layout.index is None:
-            path = self.folder / layout.file_name(place)
             data = self._read(path)
             return None if data is None else self._decode(layout.pipeline, data, path, scratch)
         shard = tuple(a // b for a, b in zip(place, self._per_file, strict=True))
-        path = self.folder / layout.file_name(shard)
         if shard not in self._indexes:
             self._indexes[shard] = self._read_index(path, layout.index)
         index = self._indexes[shard]
@@ -97,6 +95,12 @@ class ZarrArray:
             return None
         data = self._read(path, int(offset), int(size))
         return self._decode(layout.pipeline, data or b"", path, scratch)
+
+    def file_of(self, place: Place) -> Path:
+        """Return the file that a chunk lies in."""
+        if self.layout.index is not None:
+            place = tuple(a // b for a, b in zip(place, self._per_file, strict=True))
+        return self.folder / self.layout.file_name(place)
 
     def _read_index(self, path: Path, pipeline: Pipeline) -> npt.NDArray[np.uint64] | None:
         size = pipeline.encoded_size
@@ -129,7 +133,7 @@ class ZarrArray:
         A single chunk may be absent because all of it has the fill value.
         """
         if not self._has_data:
-            self._has_data = holds_data(self.folder)
+            self._has_data = holds_data(self.folder) or self._check.awaits(self.folder)
         if not self._has_data:
             message = (
                 f"{self.folder} holds no data, only its description: it was not downloaded. "
@@ -231,8 +235,13 @@ class ZarrVolume(ChunkedSource):
         Of levels that were not downloaded there is only the description.
         """
         stated = levels_of(self.group, self._check)
+        folders = [(require_inside(self.group, name), sizes) for name, sizes in stated]
         return tuple(
-            sorted(sizes for name, sizes in stated if holds_data(require_inside(self.group, name)))
+            sorted(
+                sizes
+                for folder, sizes in folders
+                if holds_data(folder) or self._check.awaits(folder)
+            )
         )
 
     def at(self, spacing_um: tuple[float, float, float]) -> ZarrVolume:
@@ -242,6 +251,10 @@ class ZarrVolume(ChunkedSource):
     @property
     def _fill(self) -> Any:
         return self._array.layout.fill
+
+    def _prepare(self, places: Iterable[Place]) -> None:
+        if self._check.on_demand:
+            self._check.bring({self._array.file_of(place) for place in places})
 
     def _decode(self, place: Place, scratch: bytearray | None) -> npt.NDArray[Any] | None:
         # What is kept must not drag along the slack that codecs are otherwise given.

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -117,6 +117,9 @@ class ChunkedSource(ABC):
     def _decode(self, place: Place, scratch: bytearray | None) -> npt.NDArray[Any] | None:
         """Return one chunk, perhaps read-only or in ``scratch``; None: all of it is ``_fill``."""
 
+    def _prepare(self, places: Iterable[Place]) -> None:  # noqa: B027 - most need not
+        """Get ready to decode chunks, where several at a time are faster than one by one."""
+
     @property
     def _fill(self) -> Any:
         return 0
@@ -155,6 +158,7 @@ class ChunkedSource(ABC):
             return
         axes = [runs(one, size) for one, size in zip(indices, self.chunks, strict=True)]
         touched = list(itertools.product(*axes))
+        self._prepare(tuple(run.number for run in box) for box in touched)
         scratch = Scratch(self._chunk_bytes)
         room = CACHE.limit // max(self._chunk_bytes, 1)  # more would push each other out
         valid = zip(self.shape, self.chunks, strict=True)
@@ -248,6 +252,8 @@ class ChunkedSource(ABC):
         order = np.argsort(numbers, kind="stable")
         ends = np.flatnonzero(np.diff(numbers[order], append=-1)) + 1
         groups = np.split(order, ends[:-1])
+        touched = zip(*np.unravel_index(numbers[order[ends - 1]], grid), strict=True)
+        self._prepare(tuple(map(int, place)) for place in touched)
         few = len(groups) * self._chunk_bytes <= CACHE.limit
 
         def answer(position: int) -> None:

@@ -22,7 +22,17 @@ from bg_atlasapi.errors import (
     InvalidInputError,
 )
 from bg_atlasapi.formats import packaged, registry
-from bg_atlasapi.store import cache, disk, index, install, inventory, limbo, verification
+from bg_atlasapi.store import (
+    awaited,
+    cache,
+    disk,
+    index,
+    install,
+    inventory,
+    limbo,
+    selection,
+    verification,
+)
 from bg_atlasapi.store.archive import settle, unpack
 from bg_atlasapi.store.cache import InstalledAtlas
 from bg_atlasapi.store.lifecycle import Library
@@ -62,6 +72,12 @@ def bundle_atlas(
         If the file cannot be written.
     """
     atlas = library.find(name, version)
+    if absent := awaited.missing(atlas):
+        message = (
+            f"{absent:,} files of {atlas.name} are not here yet, so it cannot be carried. Bring "
+            f"them first: brainglobe install {atlas.name} --only {','.join(selection.READABLE)}"
+        )
+        raise InvalidInputError(message)
     found = verification.verify(library, atlas)
     if found.damaged:
         problems = " ".join(one.problem for one in found.damaged[:3])

@@ -19,7 +19,7 @@ from bg_atlasapi.errors import (
     StorageError,
 )
 from bg_atlasapi.formats import packaged
-from bg_atlasapi.store import cache, disk, inventory, limbo, offered, selection
+from bg_atlasapi.store import awaited, cache, disk, inventory, limbo, offered, selection
 from bg_atlasapi.store.archive import EarlyFlush, settle, unpack
 from bg_atlasapi.store.inventory import COMPONENTS, PACKAGES, Inventory
 from bg_atlasapi.store.offered import INVENTORY_KEY
@@ -80,7 +80,7 @@ def plan(release: Release, workshop: Workshop, parts: Parts) -> Plan:
         If the remote does not say.
     """
     if release.layout == COMPONENTS:
-        listed = offered.files_of(release, parts)
+        listed, _ = offered.files_of(release, parts)
         wanted = _wanted(listed, workshop.layer)
         sized = all(one.size is not None for one in listed)
         missing = files.missing_bytes(wanted) if sized else None
@@ -276,7 +276,7 @@ def put_in_place(
     if replacing and not replaces:
         return target
     if replacing:  # whichever folder is there meanwhile, no inventory of the other judges it
-        inventory.path_of(workshop.layer, named.name, version).unlink(missing_ok=True)
+        inventory.forget(workshop.layer, named.name, version)
     else:
         inventory.store(workshop.layer, made)
     old = folder.with_name(disk.unique(f"{target.name}.old"))
@@ -347,7 +347,7 @@ def _install_components(
     before = known if target.is_file() else None  # else it is of an atlas that is gone
     if before is not None and not again and selection.holds(before.parts, parts):
         return done
-    listed = offered.files_of(release, parts)
+    listed, later = offered.files_of(release, parts)
     wanted = _wanted(listed, workshop.layer, known, again=again)
     limbo.require_no_conflict(wanted, workshop.layer, done)
     _require_space(workshop, files.missing_bytes(wanted), release.name)
@@ -368,12 +368,16 @@ def _install_components(
         stamps[key] = inventory.Entry(key, size, sha256, mtime_ns)
         texts = parts.texts
         if before is not None:
-            stamps = {**before.entries, **stamps}
+            anew = {one.key for one in later} if again else ()
+            kept = {key: entry for key, entry in before.entries.items() if key not in anew}
+            stamps = {**kept, **stamps}
             texts = tuple(dict.fromkeys((*before.parts, *texts)))
         workshop.tag()
         made = Inventory(
             release.name, release.version_text, COMPONENTS, release.url, _now(), stamps, texts
         )
+        if later:
+            awaited.note(workshop.layer, release, later)
         inventory.store(workshop.layer, made)
         settle(folder, [cache.MANIFEST])
         wanted[-1].target.replace(target)

@@ -328,7 +328,7 @@ def remove_version(atlas: InstalledAtlas) -> None:
                 atlas.path.rename(folder / atlas.path.name)
         else:
             _remove_components(atlas)
-        inventory.path_of(atlas.layer, atlas.name, atlas.version_text).unlink(missing_ok=True)
+        inventory.forget(atlas.layer, atlas.name, atlas.version_text)
 
 
 def _remove_components(atlas: InstalledAtlas) -> None:
@@ -354,5 +354,5 @@ def _remove_components(atlas: InstalledAtlas) -> None:
         limbo.remove_empty(made.parent, store)
     limbo.drop(atlas.layer, limbo.unneeded(atlas.layer, own, shared))
     limbo.remove_empty(atlas.path.parent, store)
-    inventory.path_of(atlas.layer, atlas.name, atlas.version_text).unlink(missing_ok=True)
+    inventory.forget(atlas.layer, atlas.name, atlas.version_text)
     note.unlink(missing_ok=True)

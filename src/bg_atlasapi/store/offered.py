@@ -19,8 +19,10 @@ from bg_atlasapi.store.transport.sources import Listed
 INVENTORY_KEY = "inventory.json"
 
 
-def files_of(release: Release, parts: Parts) -> list[Listed]:
+def files_of(release: Release, parts: Parts) -> tuple[list[Listed], list[Listed]]:
     """Return the files of a component atlas, keys relative to the store, the manifest last.
+
+    Those that come now, and those that come when they are read.
 
     Raises
     ------
@@ -37,12 +39,9 @@ def files_of(release: Release, parts: Parts) -> list[Listed]:
     if listed is None:
         below = selection.prefixes(components, parts)
         listed = [one for prefix in below for one in _listing(release, prefix)]
-    chosen = selection.choose(
-        [one for one in listed if _stays_inside(one.key)],
-        components,
-        parts,
-        remote.source.read,
-    )
+    safe = [one for one in listed if _stays_inside(one.key)]
+    chosen = selection.choose(safe, components, parts, remote.source.read)
+    chosen, later = selection.put_off(safe, chosen, components, parts, remote.source.read)
     keys = {one.key for one in chosen}
     for needed in (components.terminology, *_volumes(components, parts)):
         if not any(key.startswith(needed) for key in keys):
@@ -53,7 +52,7 @@ def files_of(release: Release, parts: Parts) -> list[Listed]:
             )
             raise RefusedError(message, 404)
     own = next((one for one in listed if one.key == release.manifest), None)
-    return [*chosen, own or Listed(release.manifest, len(manifest))]
+    return [*chosen, own or Listed(release.manifest, len(manifest))], later
 
 
 def _require_own(manifest: bytes, release: Release) -> None:
@@ -75,7 +74,8 @@ def _require_own(manifest: bytes, release: Release) -> None:
 def _volumes(components: selection.Components, parts: Parts) -> list[str]:
     annotation = components.annotation_set + selection.ANNOTATION
     needed = {"annotation": annotation, "template": components.template}
-    return [prefix for name, prefix in needed.items() if name in parts.names]
+    every = selection.ON_DEMAND in parts.names  # at least their descriptions
+    return [prefix for name, prefix in needed.items() if every or name in parts.names]
 
 
 def _listing(release: Release, prefix: str) -> list[Listed]:

@@ -89,7 +89,7 @@ def _prune_leftovers(workshop: Workshop, *, dry_run: bool) -> list[Pruned]:
         found += [(path, "interrupted download") for path in _idle_downloads(workshop)]
     here = {(a.name, a.version_text) for a in cache.installed([workshop.layer])}
     kept = workshop.layer / inventory.OWN_FOLDER / "inventories"
-    for path in sorted(kept.glob("*_v*.json")) if kept.is_dir() else []:
+    for path in sorted(kept.glob("*_v*.*")) if kept.is_dir() else []:
         name, _, version = path.stem.rpartition("_v")
         if (name, version) not in here:
             found.append((path, "inventory of an atlas that is gone"))

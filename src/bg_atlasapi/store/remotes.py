@@ -76,11 +76,19 @@ class Remote:
     ----------
     address
         As ``sources.source_of`` reads it.
+
+    Attributes
+    ----------
+    source
+        Where its files are read.
+    root
+        The folder of the address that keys of ``source`` are relative to, once it was asked.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.source: Source = source_of(address)
+        self.root = ""
         self._index: Index | None = None
 
     def index(self) -> Index:
@@ -116,7 +124,7 @@ class Remote:
 
     def _store_at(self, root: str, versions: dict[str, tuple[Version, ...]]) -> Index:
         """Note that keys are relative to a folder of the remote from now on."""
-        self.source = self.source.below(root) if root else self.source
+        self.root, self.source = root, self.source.below(root) if root else self.source
         return self._made(inventory.COMPONENTS, versions)
 
     def _listed(self) -> Index:

@@ -21,6 +21,10 @@ from bg_atlasapi.store.transport.sources import Listed
 USUAL = ("template", "annotation", "hemispheres", "meshes", "references")
 EXTRA = ("masks", "precomputed", "pyramid")
 ALL = (*USUAL, *EXTRA)
+# Not a part: whatever else is asked for comes now, the rest when it is first read.
+ON_DEMAND = "on-demand"
+# What comes so; the others are for other tools, which would not know that files may come.
+READABLE = (*USUAL, "pyramid")
 _LOCATION = re.compile(r"/?[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*/?")
 _MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "meter": 1e3}
 _METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray", ".zmetadata")
@@ -36,7 +40,7 @@ class Parts:
     Parameters
     ----------
     names
-        Among ``ALL``.
+        Among ``ALL``, or ``"on-demand"``: all that this library reads comes when it is read.
     meshes
         Structures whose meshes are wanted, ``"CTX+"`` with all descendants; empty for every one.
     """
@@ -74,9 +78,10 @@ def parse(only: str | Iterable[str] | None, *, everything: bool = False) -> Part
     names, meshes, all_meshes = set(), [], False
     for text in filter(None, (one.strip() for one in texts)):
         name, _, detail = text.partition("=")
-        if name not in ALL or (detail and name != "meshes"):
+        if name not in {*ALL, ON_DEMAND} or (detail and name != "meshes"):
             message = (
-                f"{text!r} is not a part of an atlas; parts are {', '.join(ALL)}, meshes=CTX+."
+                f"{text!r} is not a part of an atlas; parts are {', '.join(ALL)}, meshes=CTX+, or "
+                f"{ON_DEMAND}."
             )
             raise InvalidInputError(message)
         names.add(name)
@@ -91,6 +96,7 @@ def parse(only: str | Iterable[str] | None, *, everything: bool = False) -> Part
 def holds(have: Iterable[str], wanted: Parts) -> bool:
     """Say whether parts that are here, spelt as in ``Parts.texts``, are all that is wanted."""
     here = set(have)
+    here |= {ON_DEMAND} if here.issuperset(USUAL) else set()
     return all(text in here or text.partition("=")[0] in here for text in wanted.texts)
 
 
@@ -100,7 +106,12 @@ def together(have: Iterable[str], wanted: Parts) -> Parts:
 
 
 def of_package(parts: Parts) -> Parts:
-    """Return what parts mean for a package: fewer kinds, and no mesh without the others."""
+    """Return what parts mean for a package: fewer kinds, and no mesh without the others.
+
+    An archive cannot be read in the middle, so none of it can come later.
+    """
+    if ON_DEMAND in parts.names:
+        return Parts()
     return Parts(frozenset((parts.names & {*USUAL}) | {"annotation", "template"}))
 
 
@@ -157,7 +168,9 @@ def _location(component: Mapping[str, Any], kind: str) -> str:
 
 def prefixes(components: Components, parts: Parts) -> list[str]:
     """Return the folders that must be listed to choose from."""
-    return list(dict.fromkeys([*_wanted(components, parts), *_described(components)]))
+    later = Parts(frozenset(READABLE if ON_DEMAND in parts.names else ()))
+    wanted = [*_wanted(components, parts), *_wanted(components, later), *_described(components)]
+    return list(dict.fromkeys(wanted))
 
 
 def _described(components: Components) -> list[str]:
@@ -186,6 +199,36 @@ def _wanted(components: Components, parts: Parts) -> list[str]:
     wanted |= {"hemispheres"} if "annotation" in names else set()  # sides of what is annotated
     found += [components.annotation_set + inside[n] for n in inside if n in wanted]
     return found
+
+
+def put_off(
+    listed: Sequence[Listed],
+    chosen: Sequence[Listed],
+    components: Components,
+    parts: Parts,
+    read: Callable[[str], bytes],
+) -> tuple[list[Listed], list[Listed]]:
+    """Return the files that come now, and those that come when they are read.
+
+    Descriptions of volumes and meshes come now: with them the atlas opens.
+
+    Parameters
+    ----------
+    listed, components, parts, read
+        As in ``choose``.
+    chosen
+        What ``choose`` made of them.
+    """
+    if ON_DEMAND not in parts.names:
+        return list(chosen), []
+    now = {one.key for one in chosen}
+    others = [
+        one
+        for one in choose(listed, components, Parts(frozenset(READABLE)), read)
+        if one.key not in now
+    ]
+    described = [one for one in others if _is_metadata(one.key)]
+    return [*described, *chosen], [one for one in others if not _is_metadata(one.key)]
 
 
 def choose(

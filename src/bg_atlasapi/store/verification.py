@@ -212,7 +212,7 @@ def _published(library: Library, atlas: InstalledAtlas) -> tuple[Release | None,
     with contextlib.suppress(RemoteError, UnknownAtlasError, InvalidAtlasError):
         for release in library.remotes.releases(atlas.name, atlas.version):
             if release.layout == inventory.COMPONENTS:
-                return release, offered.files_of(release, Parts())
+                return release, offered.files_of(release, Parts())[0]
     return None, []
 
 
@@ -257,7 +257,7 @@ def _read_through(path: Path, keys: Iterable[str]) -> list[Damage]:
     """Open an atlas and read its volumes and those meshes that it has; return what fails."""
     problems = []
     try:
-        atlas = registry.open_atlas(path, lambda _: None)
+        atlas = registry.open_atlas(path)
     except (AtlasError, OSError) as error:
         return [Damage(path.name, str(error))]
     volumes = {"annotation": atlas.annotation, "reference": atlas.reference}
