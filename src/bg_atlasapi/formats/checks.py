@@ -20,6 +20,10 @@ class Check(Protocol):
         """Raise if a file is not what was installed; have it here if it comes on demand."""
 
     @property
+    def recorded(self) -> bool:
+        """Whether it is known which files there are."""
+
+    @property
     def on_demand(self) -> bool:
         """Whether there are files that come when they are first read."""
 
@@ -33,7 +37,7 @@ class Check(Protocol):
 class NoCheck:
     """Takes every file as it is; a ``Check`` of an atlas that is here."""
 
-    on_demand = False
+    recorded = on_demand = False
 
     def __call__(self, path: Path) -> None:
         """Do nothing."""
@@ -67,6 +71,11 @@ class CheckedOnce:
         if path not in self._sound:
             self._check(path)
             self._sound.add(path)
+
+    @property
+    def recorded(self) -> bool:
+        """As the check says."""
+        return self._check.recorded
 
     @property
     def on_demand(self) -> bool:

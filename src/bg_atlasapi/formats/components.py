@@ -17,6 +17,7 @@ from bg_atlasapi.formats import packaged, terminology_csv
 from bg_atlasapi.formats.checks import Check, CheckedOnce, no_check
 from bg_atlasapi.formats.draco_meshes import DracoMeshes
 from bg_atlasapi.formats.inside import inside, stays_inside
+from bg_atlasapi.formats.surface import BrainSurface
 from bg_atlasapi.formats.zarr_array import ZarrVolume
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.labels import LabelVolume
@@ -104,8 +105,12 @@ def open_components(folder: Path, check: Check = no_check) -> Atlas:
     entries = terminology_csv.read_terminology(table, check)
     records = packaged.records_of(entries, table, table.name)
 
+    meshes = _meshes(manifest, check)
+    roots = [entry["id"] for entry in entries if len(entry["structure_id_path"]) == 1]
+    surface = BrainSurface(meshes, roots)
+
     def volume(path: Path, kinds: str) -> ZarrVolume:
-        return ZarrVolume(path, space.shape, space.spacing_um, kinds, check)
+        return ZarrVolume(path, space.shape, space.spacing_um, kinds, check, surface)
 
     return Atlas(
         metadata=metadata,
@@ -114,7 +119,7 @@ def open_components(folder: Path, check: Check = no_check) -> Atlas:
         reference=volume(groups[1], "iuf"),
         labels=LabelVolume(volume(groups[0], "iu"), packaged.terminology_of(records, table)),
         hemispheres=None if symmetric else volume(groups[2], "iu"),
-        meshes=_meshes(manifest, check),
+        meshes=meshes,
         references={
             name: volume(component.folder / TEMPLATE, "iuf")
             for name, component in manifest.references.items()

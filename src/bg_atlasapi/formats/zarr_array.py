@@ -2,7 +2,8 @@
 
 Chunk files are read straight off the disk and decoded here; which ones a question needs, and which
 are kept, is decided in ``model.chunked``. A chunk that is not stored is the
-array's fill value, as the format says, unless the inventory lists it: then the check raises.
+array's fill value, as the format says, unless the inventory lists it: then the check raises. Where
+there is no inventory, the brain's surface tells whether it can be.
 Of an atlas whose files come on demand, the check has the chunks here before they are read.
 """
 
@@ -25,6 +26,8 @@ from bg_atlasapi.model.chunked import ChunkedSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from bg_atlasapi.formats.surface import BrainSurface
 
 # Points are worth answering from chunks up to here however small the volume.
 _LITTLE = 64 << 20
@@ -173,6 +176,8 @@ class ZarrVolume(ChunkedSource):
         Letters of the numpy kinds that the values may have.
     check
         Asked about each file before it is read.
+    surface
+        Where the brain is, for telling chunks that were lost from those that were never stored.
     """
 
     def __init__(
@@ -182,8 +187,9 @@ class ZarrVolume(ChunkedSource):
         resolution_um: Sequence[float],
         kinds: str,
         check: Check,
+        surface: BrainSurface | None = None,
     ) -> None:
-        self.group = group
+        self.group, self._surface = group, surface
         self._stated_shape, self._kinds = shape, kinds
         self._resolution_um = tuple(resolution_um)
         self._check = check
@@ -246,7 +252,7 @@ class ZarrVolume(ChunkedSource):
 
     def at(self, spacing_um: tuple[float, float, float]) -> ZarrVolume:
         """Return the level with a voxel size."""
-        return ZarrVolume(self.group, None, spacing_um, self._kinds, self._check)
+        return ZarrVolume(self.group, None, spacing_um, self._kinds, self._check, self._surface)
 
     @property
     def _fill(self) -> Any:
@@ -259,7 +265,29 @@ class ZarrVolume(ChunkedSource):
     def _decode(self, place: Place, scratch: bytearray | None) -> npt.NDArray[Any] | None:
         # What is kept must not drag along the slack that codecs are otherwise given.
         memory = bytearray(self._chunk_bytes) if scratch is None else scratch
-        return self._array.chunk(place, memory)
+        chunk = self._array.chunk(place, memory)
+        if chunk is None and self._surface is not None and not self._check.recorded:
+            self._require_empty(place, self._surface)
+        return chunk
+
+    def _require_empty(self, place: Place, surface: BrainSurface) -> None:
+        """Refuse to take a chunk for empty that cannot be.
+
+        Raises
+        ------
+        IncompleteAtlasError
+            If there is brain where it should be.
+        """
+        low = [number * size for number, size in zip(place, self.chunks, strict=True)]
+        ends = [start + size for start, size in zip(low, self.chunks, strict=True)]
+        high = [min(pair) for pair in zip(ends, self.shape, strict=True)]
+        low_um, high_um = (np.multiply(one, self._resolution_um).tolist() for one in (low, high))
+        if len(place) == 3 and surface.fills(low_um, high_um):
+            message = (
+                f"{self._array.file_of(place)} is missing: there is brain in that part of the "
+                "volume. Install the atlas again, or put a whole copy of the component there."
+            )
+            raise IncompleteAtlasError(message)
 
     def gather(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
         """Return the voxels at flat indices.

@@ -329,6 +329,11 @@ class Checker:
             raise IncompleteAtlasError(f"{problem} {self._advice()}")
 
     @property
+    def recorded(self) -> bool:
+        """Whether it is known which files the atlas has."""
+        return self._inventory is not None
+
+    @property
     def on_demand(self) -> bool:
         """Whether files of the atlas come when they are first read."""
         return self._awaited is not None
