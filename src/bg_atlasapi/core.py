@@ -29,6 +29,7 @@ from bg_atlasapi.formats.checks import Check
 from bg_atlasapi.formats.registry import folder_of, open_atlas
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import Keeper, kept
+from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
@@ -336,12 +337,18 @@ class Atlas(Keeper):
             return not self._model.labels.holds(self._kept["annotation"])
         return self._edited("annotation")
 
-    def _stored_hemispheres(self) -> npt.NDArray[Any] | None:
-        """Return the hemisphere volume if it is stored or was handed out, None if computed."""
-        handed_out = "hemispheres" in self.__dict__ or "hemispheres" in self._kept
-        return self.hemispheres if handed_out or not self._symmetric else None
+    @kept
+    def _unread_hemispheres(self) -> StoredHemispheres | None:
+        stored = self._model.hemispheres
+        return None if stored is None else StoredHemispheres(stored)
 
-    def _hemispheres_of(self, labels: LabelVolume) -> npt.NDArray[Any] | None:
+    def _stored_hemispheres(self) -> StoredHemispheres | None:
+        """Return the hemispheres if they are stored or were handed out, None if computed."""
+        if "hemispheres" in self.__dict__ or "hemispheres" in self._kept:
+            return StoredHemispheres(ArraySource(np.ascontiguousarray(self.hemispheres)))
+        return self._unread_hemispheres
+
+    def _hemispheres_of(self, labels: LabelVolume) -> StoredHemispheres | None:
         """Return the stored hemispheres of an annotation's voxels, None if computed."""
         stored = self._stored_hemispheres()
         if stored is None or stored.shape == labels.shape:
@@ -426,8 +433,10 @@ class Atlas(Keeper):
         voxel = point_query.voxel_of(point, scale, space.shape)
         if voxel is None:
             side = np.uint8(0)
+        elif stored is None:
+            side = np.uint8(space.hemisphere_of(voxel))
         else:
-            side = np.uint8(space.hemisphere_of(voxel)) if stored is None else stored[voxel]
+            side = stored.at(np.array([np.ravel_multi_index(voxel, space.shape)]))[0]
         return _SIDES[min(int(side), 3)] if as_string else side
 
     def structure_from_coords(

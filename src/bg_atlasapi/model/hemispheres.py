@@ -1,15 +1,44 @@
-"""The hemispheres of a symmetric atlas as a volume: nothing is stored, all is worked out."""
+"""The hemispheres: of a symmetric atlas worked out, of another read where they are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
+from bg_atlasapi.model.volume import VolumeSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+
+class StoredHemispheres:
+    """The side of voxels, from a volume that holds it.
+
+    Parameters
+    ----------
+    source
+        1 left, 2 right per voxel.
+    """
+
+    def __init__(self, source: VolumeSource) -> None:
+        self._source = source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return self._source.shape
+
+    @cached_property
+    def _whole(self) -> npt.NDArray[Any]:
+        return self._source.read().reshape(-1)
+
+    def at(self, flat: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the sides at flat indices; all of it is read once that is cheaper."""
+        found = None if "_whole" in self.__dict__ else self._source.gather(flat)
+        return self._whole.take(flat, mode="clip") if found is None else found
 
 
 class SplitHemispheres:

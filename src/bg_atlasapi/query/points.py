@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
+from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import over_blocks
@@ -57,7 +58,7 @@ def locate(
     space: CoordinateSpace,
     points: npt.ArrayLike,
     unit: str = "um",
-    hemispheres: npt.NDArray[np.integer] | None = None,
+    hemispheres: StoredHemispheres | None = None,
 ) -> Located:
     """Find the label and hemisphere of points.
 
@@ -72,7 +73,7 @@ def locate(
     unit
         ``"um"``, ``"mm"`` or ``"voxel"``.
     hemispheres
-        1 left, 2 right per voxel, of an asymmetric atlas; None computes them.
+        Of an asymmetric atlas; None computes them.
 
     Raises
     ------
@@ -82,8 +83,6 @@ def locate(
     array, _ = as_points(points)
     scale = space.voxel_scale(unit)
     count = len(array)
-    # Once, not a block: flattening an array that does not lie in order copies all of it.
-    stored = None if hemispheres is None else hemispheres.reshape(-1)
     answer = Located(
         ids=np.empty(count, labels.dtype),
         codes=np.empty(count, np.int32),
@@ -97,7 +96,7 @@ def locate(
         answer.inside[part] = inside
         np.multiply(ids, inside, out=answer.ids[part], casting="unsafe")
         np.multiply(codes, inside, out=answer.codes[part])
-        _sides(flat, inside, left, stored, answer.hemispheres[part])
+        _sides(flat, inside, left, hemispheres, answer.hemispheres[part])
 
     if count and 0 not in labels.shape:
         over_blocks(block, count, BLOCK)
@@ -226,7 +225,7 @@ def hemispheres_of(
     space: CoordinateSpace,
     points: npt.ArrayLike,
     unit: str,
-    stored: npt.NDArray[np.integer] | None,
+    stored: StoredHemispheres | None,
 ) -> npt.NDArray[np.uint8]:
     """Return the hemisphere of points, ``uint8``: 1 left, 2 right, 0 beyond the volume.
 
@@ -235,16 +234,15 @@ def hemispheres_of(
     space, points, unit
         As in ``locate``.
     stored
-        The hemisphere of every voxel; None computes it.
+        Of an asymmetric atlas; None computes it.
     """
     array, _ = as_points(points)
     scale = space.voxel_scale(unit)
     answer = np.zeros(len(array), np.uint8)
-    volume = None if stored is None else stored.reshape(-1)
 
     def block(part: slice) -> None:
         flat, inside, left = _voxels(array[part], scale, space)
-        _sides(flat, inside, left, volume, answer[part])
+        _sides(flat, inside, left, stored, answer[part])
 
     over_blocks(block, len(array), BLOCK)
     return answer
@@ -254,13 +252,13 @@ def _sides(
     flat: npt.NDArray[np.int64],
     inside: npt.NDArray[np.bool_],
     left: npt.NDArray[np.bool_],
-    stored: npt.NDArray[np.integer] | None,
+    stored: StoredHemispheres | None,
     out: npt.NDArray[np.uint8],
 ) -> None:
     if stored is None:
         side: npt.NDArray[Any] = np.where(left, LEFT, RIGHT)
     else:
-        side = stored.take(flat, mode="clip")
+        side = stored.at(flat)
     np.multiply(side, inside, out=out, casting="unsafe")
 
 
@@ -286,7 +284,7 @@ def lookup(
     points: npt.ArrayLike,
     unit: str = "um",
     at: int | Sequence[object] | None = None,
-    hemispheres: npt.NDArray[np.integer] | None = None,
+    hemispheres: StoredHemispheres | None = None,
 ) -> pd.DataFrame:
     """Answer points as a table, a row a point.
 

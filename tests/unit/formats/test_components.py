@@ -16,6 +16,7 @@ import pytest
 
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError, InvalidAtlasError
+from bg_atlasapi.formats.checks import NoCheck
 from bg_atlasapi.formats.components import open_components, short_names
 from bg_atlasapi.formats.registry import open_atlas
 from bg_atlasapi.testing import tiny_package
@@ -294,11 +295,22 @@ def test_a_terminology_with_gaps_is_read(tmp_path: Path, write_store: Write) -> 
     assert atlas.structures["root"].rgb_triplet == [255, 255, 255]
 
 
+class Calling(NoCheck):
+    """A check that calls a function with each path."""
+
+    def __init__(self, function: Callable[[Path], object]) -> None:
+        self._function = function
+
+    def __call__(self, path: Path) -> None:
+        """Call it."""
+        self._function(path)
+
+
 def test_every_file_is_checked_before_it_is_read(tmp_path: Path, write_store: Write) -> None:
     """Once each, whatever is asked how often; a listed file that is gone raises."""
     folder = write_store(tmp_path)
     asked: list[str] = []
-    model = open_atlas(folder, lambda path: asked.append(str(path.relative_to(tmp_path))))
+    model = open_atlas(folder, Calling(lambda path: asked.append(str(path.relative_to(tmp_path)))))
     table = str(table_of(folder).relative_to(tmp_path))
     assert asked == ["atlases/tiny_100um/3_0/manifest.json", table]
     for _ in range(2):
@@ -335,14 +347,14 @@ def test_a_check_that_objects_is_heard(tmp_path: Path, write_store: Write) -> No
     for name, ask in asks:
         listed = {name}
         with pytest.raises(ChangedError):
-            ask(open_atlas(folder, check))
+            ask(open_atlas(folder, Calling(check)))
 
 
 def test_packages_check_their_files_too(tmp_path: Path) -> None:
     """The same contract for v1: each file once, before it is read, copies for themselves."""
     folder = tiny_package(tmp_path)
     asked: list[str] = []
-    model = open_atlas(folder, lambda path: asked.append(path.name))
+    model = open_atlas(folder, Calling(lambda path: asked.append(path.name)))
     assert asked == ["metadata.json", "structures.json"]
     model.labels.id_at((0, 0, 0))
     model.annotation.read()
@@ -364,7 +376,7 @@ def test_the_check_of_an_atlas_may_be_replaced(tmp_path: Path, write_store: Writ
     class Guarded(Atlas):
         @property
         def _check(self) -> Any:
-            return asked.append
+            return Calling(asked.append)
 
     Guarded(atlas.root_dir)
     assert asked[0] == atlas.root_dir / "manifest.json"

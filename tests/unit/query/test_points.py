@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from bg_atlasapi.errors import AtlasError, InvalidInputError, UnknownStructureError
+from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace, as_triplet
 from bg_atlasapi.model.terminology import Record, Terminology
@@ -270,9 +271,9 @@ def test_stored_hemispheres(labels: LabelVolume, space: CoordinateSpace) -> None
     stored = np.where(np.arange(SHAPE[0]) % 2, 1, 2).astype(np.uint8)[:, None, None]
     stored = np.ascontiguousarray(np.broadcast_to(stored, SHAPE))
     points = [middle(0, 1, 5), middle(1, 1, 0), [-1.0, 0.0, 0.0]]
-    found = locate(labels, space, points, hemispheres=stored)
+    found = locate(labels, space, points, hemispheres=StoredHemispheres(ArraySource(stored)))
     assert found.hemispheres.tolist() == [2, 1, 0]
-    frame = lookup(labels, space, points, hemispheres=stored)
+    frame = lookup(labels, space, points, hemispheres=StoredHemispheres(ArraySource(stored)))
     assert frame["hemisphere"].tolist()[:2] == ["right", "left"]
     assert frame["hemisphere"].isna().tolist() == [False, False, True]
 
@@ -284,7 +285,12 @@ def test_stored_hemispheres_that_are_none(
     """A stored value that is no hemisphere is missing in the table; it is no failure of pandas."""
     stored = np.full(SHAPE, value, np.uint8)
     stored[1] = 1
-    frame = lookup(labels, space, [middle(0, 1, 5), middle(1, 1, 0)], hemispheres=stored)
+    frame = lookup(
+        labels,
+        space,
+        [middle(0, 1, 5), middle(1, 1, 0)],
+        hemispheres=StoredHemispheres(ArraySource(stored)),
+    )
     assert frame["hemisphere"].isna().tolist() == [True, False]
     assert frame["hemisphere"].tolist()[1] == "left"
 
