@@ -55,9 +55,15 @@ class BrainSurface:
 
     def _points_of(self, root: int) -> npt.NDArray[np.float64]:
         try:
-            return np.asarray(self._meshes.read(root).points, np.float64)
+            mesh = self._meshes.read(root)
         except AtlasError:  # without a mesh nothing can be said
             return np.empty((0, 3))
+        points = np.asarray(mesh.points, np.float64)
+        corners = points[
+            np.asarray(mesh.triangles)
+        ]  # large faces leave large gaps between vertices
+        middles = (corners + np.roll(corners, 1, axis=1)) / 2
+        return np.concatenate([points, corners.mean(axis=1), middles.reshape(-1, 3)])
 
     def fills(self, low_um: Sequence[float], high_um: Sequence[float]) -> bool:
         """Say whether there certainly are labels in a box.
