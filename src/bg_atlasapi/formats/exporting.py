@@ -21,7 +21,21 @@ from bg_atlasapi.store import cache, disk
 from bg_atlasapi.store.archive.settling import settle
 from bg_atlasapi.store.transfer.progress import Report, Tally, silent
 
-FORMATS = {"components": "components_writing:Components", "packaged": "packaged_writing:Package"}
+FORMATS = {
+    "components": "components_writing:Components",
+    "packaged": "packaged_writing:Package",
+    "nifti": "tools.nifti:Nifti",
+    "nrrd": "tools.nrrd:Nrrd",
+    "tiff": "tools.stacks:Stacks",
+    "itksnap": "tools.label_files:ItkSnap",
+    "slicer": "tools.label_files:Slicer",
+    "allen-json": "tools.structure_files:AllenGraph",
+    "csv": "tools.structure_files:Table",
+    "obj": "tools.surfaces:Obj",
+    "ply": "tools.surfaces:Ply",
+    "stl": "tools.surfaces:Stl",
+    "glb": "tools.glb:Glb",
+}
 EXPORT = "export"
 # A mesh counts as so many voxels' bytes in the progress: about as long.
 MESH_SHARE = 1 << 20
@@ -62,7 +76,7 @@ class Writer(Protocol):
     def __init__(self, job: Job) -> None: ...
 
     def folders(self) -> Sequence[str]:
-        """Return the folders that are going to be made, POSIX; with the last the atlas is there."""
+        """Return the folders (or files) to be made, POSIX; with the last the atlas is there."""
 
     def write(self) -> None:
         """Make them below ``job.staging``."""
@@ -101,7 +115,7 @@ def export(
     Returns
     -------
     Path
-        Folder of the new atlas.
+        What was made: the folder of the new atlas, or the file.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from bg_atlasapi.formats.exporting import Job, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.mesh_files import ObjMeshes, obj_text
 from bg_atlasapi.late import np
+from bg_atlasapi.model.mesh import MeshSource
 from bg_atlasapi.model.volume import VolumeSource
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Package:
             sides = self._atlas.hemispheres
             self._stack(packaged.HEMISPHERES, sides, sides.dtype)
         for identifier in meshes_of(self._job):
-            self._mesh(identifier)
+            target = self._folder / packaged.MESHES / f"{identifier}.obj"
+            write_obj(self._atlas.meshes, identifier, target)
         self._write_structures()
         stated = json.dumps(self._metadata()).encode()
         (self._folder / packaged.METADATA).write_bytes(stated)
@@ -102,15 +104,6 @@ class Package:
                 parent = path[-2] if len(path) > 1 else ""
                 writer.writerow([one["acronym"], one["id"], one["name"], spelt, parent])
 
-    def _mesh(self, identifier: int) -> None:
-        target = self._folder / packaged.MESHES / f"{identifier}.obj"
-        meshes = self._atlas.meshes
-        mesh = meshes.read(identifier)  # a damaged one is an error here
-        if isinstance(meshes, ObjMeshes):
-            shutil.copyfile(meshes.path(identifier), target)
-        else:
-            target.write_bytes(obj_text(mesh))
-
     def _stack(
         self,
         name: str,
@@ -128,8 +121,21 @@ class Package:
         write_stack(self._folder / name, planes(), volume.shape, dtype)
 
 
+def write_obj(meshes: MeshSource, identifier: int, target: Path) -> None:
+    """Write the mesh of a structure as OBJ; a file that is one already is copied."""
+    mesh = meshes.read(identifier)  # a damaged one is an error here
+    if isinstance(meshes, ObjMeshes):
+        shutil.copyfile(meshes.path(identifier), target)
+    else:
+        target.write_bytes(obj_text(mesh))
+
+
 def write_stack(
-    path: Path, planes: Iterator[npt.NDArray[Any]], shape: Sequence[int], dtype: np.dtype[Any]
+    path: Path,
+    planes: Iterator[npt.NDArray[Any]],
+    shape: Sequence[int],
+    dtype: np.dtype[Any],
+    **tags: Any,
 ) -> None:
     """Write an uncompressed TIFF stack, plane by plane.
 
@@ -141,9 +147,11 @@ def write_stack(
         Arrays of ``shape[1:]``, ``shape[0]`` of them.
     shape, dtype
         Of the stack.
+    **tags
+        What else ``tifffile`` is to write.
     """
     import tifffile
 
     size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
     with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_BYTES) as writer:
-        writer.write(planes, shape=tuple(shape), dtype=dtype, photometric="minisblack")
+        writer.write(planes, shape=tuple(shape), dtype=dtype, photometric="minisblack", **tags)

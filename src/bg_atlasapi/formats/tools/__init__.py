@@ -1,0 +1,1 @@
+"""Writers for what other tools read; ``formats.exporting`` names them."""
