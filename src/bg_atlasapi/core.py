@@ -643,7 +643,7 @@ class Atlas(Keeper):
         overwrite: bool = False,
         fn_update: Callable[[int, int], object] | None = None,
     ) -> Path:
-        """Write the atlas in another layout, whole or not at all.
+        """Write the atlas in another layout, or for other tools, whole or not at all.
 
         What lies on disk is written, not arrays that were edited or assigned.
 
@@ -654,7 +654,10 @@ class Atlas(Keeper):
         format
             ``"components"``: the store of brainglobe-atlasapi 3, in
             ``path/brainglobe-atlasapi``. ``"packaged"``: the folder that 1.x and 2.x open,
-            ``path/<name>_v<version>``.
+            ``path/<name>_v<version>``. For other tools, ``path/<name>_v<version>_…``:
+            ``"nifti"``, ``"nrrd"``, ``"tiff"``, ``"itksnap"``, ``"slicer"``, ``"allen-json"``,
+            ``"csv"``, ``"obj"``, ``"ply"``, ``"stl"``, ``"glb"``; the guide "Files for other
+            tools" says what each holds.
         overwrite
             Replace what an earlier export of the same atlas and version left there.
         fn_update
@@ -663,12 +666,12 @@ class Atlas(Keeper):
         Returns
         -------
         Path
-            The new atlas's folder; ``from_path`` opens it.
+            What was made, a folder or file. ``from_path`` opens the first two formats.
 
         Raises
         ------
         InvalidInputError
-            If the format is unknown, or cannot hold this atlas.
+            If the format is unknown, cannot hold this atlas, or needs a package that is missing.
         AlreadyThereError
             If something is in the way.
         IncompleteAtlasError, InvalidAtlasError

@@ -1,4 +1,4 @@
-"""The verb that writes an atlas in another layout: export."""
+"""The verb that writes an atlas in another layout, or for other tools: export."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bg_atlasapi.formats.exporting import FORMATS
     type=click.Choice(list(FORMATS)),
     default="components",
     show_default=True,
-    help="Layout to write.",
+    help="What to write.",
 )
 @version_option
 @click.option("-f", "--overwrite", is_flag=True, help="Replace an earlier export of the atlas.")
@@ -34,9 +34,19 @@ def export(
 ) -> None:
     """Write an atlas into FOLDER in another layout, whole or not at all.
 
-    components: the store that brainglobe-atlasapi 3 opens, with labels and meshes for Neuroglancer.
-    packaged: the folder that bg-atlasapi 1.x opens.
-    """
+    \b
+    components  store that brainglobe-atlasapi 3 and Neuroglancer open
+    packaged    folder that bg-atlasapi 1.x opens
+    nifti       volumes and tables, as BIDS names them
+    nrrd        volumes for 3D Slicer, ITK, ANTs
+    tiff        stacks for Fiji, with compact labels
+    itksnap     compact labels (NIfTI) and label file
+    slicer      compact labels (NRRD) and colour table
+    allen-json  structures as the Allen structure graph
+    csv         structures as a table
+    obj ply stl a mesh a structure, micrometres
+    glb         all meshes in one scene
+    """  # noqa: D301 - the backslash is click's: keep the lines
     atlas = open_atlas(atlas_name, version)
     written = atlas.export(path, format=form, overwrite=overwrite)
     facts = {

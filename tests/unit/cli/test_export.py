@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from bg_atlasapi import cli
 from bg_atlasapi.core import Atlas
+from bg_atlasapi.formats import exporting
 
 ATLAS = "phantom_mouse_100um"
 
@@ -28,6 +29,17 @@ def test_export_answers_where_it_wrote(form: str, tmp_path: Path) -> None:
     path = facts.pop("path")
     assert facts == {"name": ATLAS, "version": "1.0", "format": form}
     assert Atlas.from_path(path).shape == (132, 80, 114)
+
+
+@pytest.mark.parametrize("form", [*exporting.FORMATS][2:])
+def test_export_for_other_tools(form: str, tmp_path: Path) -> None:
+    """Answers what was made, a folder or a file, and it is there."""
+    result = run("export", ATLAS, str(tmp_path / "out"), "--format", form, "--json")
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert facts["format"] == form
+    assert [*(tmp_path / "out").iterdir()] == [Path(facts["path"])]
+    assert Path(facts["path"]).name.startswith(f"{ATLAS}_v1.0")
 
 
 def test_export_writes_components_unless_told(tmp_path: Path) -> None:

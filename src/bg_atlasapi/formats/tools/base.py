@@ -16,7 +16,6 @@ from bg_atlasapi.formats.components_writing import halves
 from bg_atlasapi.formats.exporting import MESH_SHARE, Job, checked_name
 from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
-from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
 
 if TYPE_CHECKING:
@@ -173,22 +172,25 @@ def mesh_work(atlas: Atlas) -> int:
     return MESH_SHARE * len(atlas.structures)
 
 
-def regions_of(terminology: Terminology) -> list[Region]:
-    """Return the structures, depth-first: that of code 1 first."""
-    ids = terminology.ids.tolist()
+def regions_of(atlas: Atlas) -> list[Region]:
+    """Return the structures in order of their codes.
+
+    A structure that was published without a parent has none, also where the model hangs it on the
+    first root.
+    """
+    terminology = atlas.terminology
+    ids, rows = terminology.ids.tolist(), terminology.positions.tolist()
     found: list[Region] = []
-    for code, parent in enumerate(terminology.parents.tolist()):
-        if not code:
-            continue
-        above = found[parent - 1].path if parent else ()
+    for code, parent in enumerate(terminology.parents.tolist()[1:], start=1):
+        is_top = not parent or len(atlas.structures[rows[code]]["structure_id_path"]) < 2
         red, green, blue = terminology.colours[code].tolist()
         found.append(
             Region(
                 ids[code],
-                ids[parent] if parent else None,
+                None if is_top else ids[parent],
                 terminology.acronyms[code],
                 terminology.names[code],
-                (*above, ids[code]),
+                (*(() if is_top else found[parent - 1].path), ids[code]),
                 (red, green, blue),
             )
         )

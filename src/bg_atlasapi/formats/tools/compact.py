@@ -72,7 +72,7 @@ def compact_labels(atlas: Atlas) -> CompactLabels:
     """
     annotation, terminology = images_of(atlas)[0], atlas.terminology
     unlisted = _unlisted(annotation, terminology)
-    regions = regions_of(terminology)
+    regions = regions_of(atlas)
     regions += [Region(one, None, str(one), f"label {one}", (one,), _GREY) for one in unlisted]
     if len(regions) > MOST:
         message = (

@@ -50,7 +50,7 @@ class Glb(ToolWriter):
     def write(self) -> None:
         """Write the one file; vertices and faces pass through a scratch file."""
         scratch = self.scratch("glb")
-        regions = {one.id: one for one in regions_of(self.atlas.terminology)}
+        regions = {one.id: one for one in regions_of(self.atlas)}
         with scratch.open("w+b") as data:
             scene = _Scene(self.atlas.space, data)
             for identifier in meshes_of(self.job):

@@ -111,7 +111,6 @@ class Nifti(ToolWriter):
         space = self.atlas.space
         stated: dict[str, Any] = {
             "Description": f"{image.name} of {self.job.name}, version {self.job.version}",
-            "SpatialReference": "orig",
             "Resolution": " x ".join(f"{size:g}" for size in space.spacing_um) + " um",
             "Orientation": space.orientation,
             "Origin": _ORIGIN,
@@ -123,7 +122,7 @@ class Nifti(ToolWriter):
     def _rows(self) -> list[Sequence[object]]:
         return [
             (one.id, one.name, one.acronym, one.colour, one.parent)
-            for one in regions_of(self.atlas.terminology)
+            for one in regions_of(self.atlas)
         ]
 
 

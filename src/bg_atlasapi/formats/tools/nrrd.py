@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bg_atlasapi.formats.tools.base import ToolWriter, images_of
+from bg_atlasapi.formats.tools.base import ToolWriter, images_of, regions_of
 from bg_atlasapi.formats.tools.structure_files import structure_table
 from bg_atlasapi.formats.tools.volume_files import write_nrrd
 
@@ -25,4 +25,4 @@ class Nrrd(ToolWriter):
         self.target.mkdir(parents=True)
         for image in self._images:
             write_nrrd(self, image, self.target / f"{image.name}.nrrd")
-        (self.target / "structures.csv").write_bytes(structure_table(self.atlas.terminology))
+        (self.target / "structures.csv").write_bytes(structure_table(regions_of(self.atlas)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.formats.packaged_writing import write_stack
-from bg_atlasapi.formats.tools.base import Image, ToolWriter, images_of
+from bg_atlasapi.formats.tools.base import Image, ToolWriter, images_of, regions_of
 from bg_atlasapi.formats.tools.compact import NAME, compact_labels, fits
 from bg_atlasapi.formats.tools.structure_files import structure_table
 
@@ -44,7 +44,7 @@ class Stacks(ToolWriter):
             compact = compact_labels(self.atlas)
             self._stack(compact.image)
             (self.target / f"{NAME}.csv").write_bytes(compact.table())
-        (self.target / "structures.csv").write_bytes(structure_table(self.atlas.terminology))
+        (self.target / "structures.csv").write_bytes(structure_table(regions_of(self.atlas)))
 
     def _stack(self, image: Image) -> None:
         depth_um, height_um, width_um = self.atlas.space.spacing_um

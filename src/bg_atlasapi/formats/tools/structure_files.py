@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bg_atlasapi.formats.tools.base import Region, ToolWriter, regions_of, table
-from bg_atlasapi.model.terminology import Terminology
 
 _COLUMNS = ("id", "parent_structure_id", "acronym", "name", "structure_id_path", "color")
 _BOTH_HEMISPHERES = 3
@@ -19,7 +18,7 @@ class Table(ToolWriter):
 
     def write(self) -> None:
         """Write the one file."""
-        self.target.write_bytes(structure_table(self.atlas.terminology))
+        self.target.write_bytes(structure_table(regions_of(self.atlas)))
         self.done(1)
 
 
@@ -30,12 +29,12 @@ class AllenGraph(ToolWriter):
 
     def write(self) -> None:
         """Write the one file."""
-        self.target.write_bytes(structure_graph(self.atlas.terminology))
+        self.target.write_bytes(structure_graph(regions_of(self.atlas)))
         self.done(1)
 
 
-def structure_table(terminology: Terminology) -> bytes:
-    """Return the structures as CSV, depth-first: parents come before their children."""
+def structure_table(regions: Iterable[Region]) -> bytes:
+    """Return structures as CSV, in the given order."""
     rows = [
         {
             "id": one.id,
@@ -45,22 +44,25 @@ def structure_table(terminology: Terminology) -> bytes:
             "structure_id_path": "".join(f"/{part}" for part in one.path) + "/",
             "color": one.colour,
         }
-        for one in regions_of(terminology)
+        for one in regions
     ]
     return table(rows, columns=_COLUMNS)
 
 
-def structure_graph(terminology: Terminology) -> bytes:
-    """Return the structures as nested JSON, as http://api.brain-map.org answers a structure graph.
+def structure_graph(regions: Iterable[Region]) -> bytes:
+    """Return structures as nested JSON, as http://api.brain-map.org answers a structure graph.
 
-    What only the Allen Institute numbers, ``atlas_id``, is null; ``ontology_id`` is 1, and
-    ``hemisphere_id`` 3, both. Written without recursion, so that any depth is.
+    Each root is an entry of ``msg``. What only the Allen Institute numbers, ``atlas_id``, is null;
+    ``ontology_id`` is 1, and ``hemisphere_id`` 3, both. Written without recursion, so that any
+    depth is.
     """
-    regions = regions_of(terminology)
-    roots = sum(one.parent is None for one in regions)
-    stated = {"success": True, "id": 0, "start_row": 0, "num_rows": roots, "total_rows": roots}
+    trees: dict[int, list[Region]] = {}
+    for one in regions:
+        trees.setdefault(one.path[0], []).append(one)
+    count, ordered = len(trees), [one for tree in trees.values() for one in tree]
+    stated = {"success": True, "id": 0, "start_row": 0, "num_rows": count, "total_rows": count}
     opening = json.dumps(stated)[:-1] + ', "msg": ['
-    return "".join([opening, *_nested(regions), "]}\n"]).encode()
+    return "".join([opening, *_nested(ordered), "]}\n"]).encode()
 
 
 def _nested(regions: list[Region]) -> Iterator[str]:

@@ -62,7 +62,7 @@ class Surfaces(ToolWriter):
     def write(self) -> None:
         """Write ``<id>.<extension>`` and the index."""
         self.target.mkdir(parents=True)
-        regions = {one.id: one for one in regions_of(self.atlas.terminology)}
+        regions = {one.id: one for one in regions_of(self.atlas)}
         rows = []
         for identifier in meshes_of(self.job):
             region, name = regions[identifier], f"{identifier}.{self.extension}"
