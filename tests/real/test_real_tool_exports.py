@@ -81,7 +81,7 @@ def test_the_graph_is_the_published_one(
     theirs = _nodes(json.loads(published)["msg"][0])
     assert len(ours) == 840
     assert set(next(iter(ours.values()))) == set(next(iter(theirs.values())))
-    keys = ("acronym", "name", "color_hex_triplet", "parent_structure_id", "st_level")
+    keys = ("acronym", "name", "color_hex_triplet", "parent_structure_id")
     differing = [
         one for one in ours if [ours[one][k] for k in keys] != [theirs[one][k] for k in keys]
     ]

@@ -53,8 +53,8 @@ def structure_graph(regions: Iterable[Region]) -> bytes:
     """Return structures as nested JSON, as http://api.brain-map.org answers a structure graph.
 
     Each root is an entry of ``msg``. What only the Allen Institute numbers, ``atlas_id``, is null;
-    ``ontology_id`` is 1, and ``hemisphere_id`` 3, both. Written without recursion, so that any
-    depth is.
+    ``ontology_id`` is 1, ``hemisphere_id`` 3, both. ``st_level``, a rank that skips levels there,
+    is the depth. Written without recursion, so that any depth is.
     """
     trees: dict[int, list[Region]] = {}
     for one in regions:

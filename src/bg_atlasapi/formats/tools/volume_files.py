@@ -94,7 +94,7 @@ def _gzip(file: BinaryIO) -> gzip.GzipFile:
 def file_dtype(image: Image, low: int, high: int) -> np.dtype[Any]:
     """Return the type of values in a file, little-endian, that holds them all exactly.
 
-    Labels of 32 bits are signed where they fit: SPM and FSL do not take ``uint32``.
+    Labels of 32 bits are signed where they fit: fewer tools read ``uint32``.
 
     Parameters
     ----------
