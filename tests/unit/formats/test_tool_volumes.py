@@ -205,18 +205,20 @@ def test_names_and_tables_are_those_of_bids(tmp_path: Path) -> None:
     )
     folder = atlas.export(tmp_path / "out", format="nifti")
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    stem, res = "tpl-tinymouse/tpl-tinymouse", "res-50x25x12p5um"
+    stem, res = "tpl-tinymouse/anat/tpl-tinymouse", "res-50x25x12p5um"
     sides, labels = f"{stem}_{res}_desc-hemispheres_dseg", f"{stem}_atlas-tinymouse_{res}_dseg"
     assert folder.name == "tiny_mouse_50um_v1.0_nifti"
     assert names == {
         *("dataset_description.json", "atlas-tinymouse_description.json", ".bidsignore"),
+        "README",
         *(f"{stem}_{res}_anat.{end}" for end in ("nii.gz", "json")),
         *(f"{stem}_{res}_desc-nissl_anat.{end}" for end in ("nii.gz", "json")),
         *(f"{name}.{end}" for name in (labels, sides) for end in ("nii.gz", "json", "tsv")),
     }
     stated = json.loads((folder / "dataset_description.json").read_bytes())
-    assert (stated["DatasetType"], stated["BIDSVersion"]) == ("derivative", "1.10.0")
+    assert (stated["DatasetType"], stated["BIDSVersion"]) == ("derivative", "1.11.0")
     about = json.loads((folder / f"{labels}.json").read_bytes())
+    assert about["SpatialReference"] == f"bids::{stem}_{res}_anat.nii.gz"
     assert about["Resolution"] == "50 x 25 x 12.5 um"
     with (folder / f"{labels}.tsv").open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]

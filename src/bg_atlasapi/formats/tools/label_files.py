@@ -17,7 +17,12 @@ from bg_atlasapi.formats.tools.base import (
     one_line,
 )
 from bg_atlasapi.formats.tools.compact import NAME, compact_labels
-from bg_atlasapi.formats.tools.volume_files import need_nibabel, write_nifti, write_nrrd
+from bg_atlasapi.formats.tools.volume_files import (
+    need_nibabel,
+    volume_work,
+    write_nifti,
+    write_nrrd,
+)
 
 _SNAP_HEAD = """\
 ################################################
@@ -50,9 +55,9 @@ class _Labelled(ToolWriter):
         self._template, self._annotation = by_name[TEMPLATE], by_name["annotation"]
 
     def work(self) -> int:
-        """Return the bytes of annotation, as 16 bits, and template."""
+        """Return the work of template and labels, which have 16 bits."""
         voxels = self._annotation.nbytes // self._annotation.dtype.itemsize
-        return self._template.nbytes + 2 * voxels
+        return volume_work([self._template]) + 2 * 2 * voxels
 
     def write(self) -> None:
         """Write the folder."""

@@ -22,19 +22,21 @@ from bg_atlasapi.formats.tools.base import (
     one_line,
     regions_of,
 )
-from bg_atlasapi.formats.tools.volume_files import need_nibabel, write_nifti
+from bg_atlasapi.formats.tools.volume_files import need_nibabel, volume_work, write_nifti
 
-_BIDS = "1.10.0"
+_BIDS = "1.11.0"
 _MISSING = "n/a"
 _COLUMNS = ("index", "name", "abbreviation", "color", "parent_index")
 _ORIGIN = "outer corner of voxel (0, 0, 0); its centre lies half a voxel from there"
-_ABOUT = {
-    "index": "Value in the image: id of the structure",
-    "name": "Name of the structure",
-    "abbreviation": "Acronym of the structure",
-    "color": "Colour, hexadecimal RGB",
-    "parent_index": "Id of the structure that this one is part of",
-}
+_PARENT = {"Description": "Index of the structure that this one is part of"}
+_README = """\
+{name}, version {version}, as NIfTI.
+
+Coordinates are millimetres, RAS+. The origin is the outer corner of voxel (0, 0, 0) of the atlas,
+whose orientation is {orientation!r}. Labels are ids; tables beside them have the names.
+
+{citation}
+"""
 
 
 class Nifti(ToolWriter):
@@ -49,6 +51,7 @@ class Nifti(ToolWriter):
         plain = self.job.name.rpartition("_")[0] or self.job.name
         self._label = bids_label(str(self.atlas.metadata.get("name") or plain))
         self._template = f"tpl-{self._label}"
+        self._images_at = f"{self._template}/anat"
         sizes = list(self.atlas.space.spacing_um)
         sizes = sizes[:1] if len(set(sizes)) == 1 else sizes
         self._resolution = "x".join(f"{size:g}" for size in sizes).replace(".", "p") + "um"
@@ -59,20 +62,21 @@ class Nifti(ToolWriter):
             raise InvalidInputError(message)
 
     def work(self) -> int:
-        """Return the bytes of all volumes."""
-        return sum(image.nbytes for image in self._images)
+        """Return the work of all volumes."""
+        return volume_work(self._images)
 
     def write(self) -> None:
         """Write descriptions, volumes with their sidecars, tables."""
-        folder = self.target / self._template
+        folder = self.target / self._images_at
         folder.mkdir(parents=True)
         self._json("dataset_description.json", self._dataset())
         self._json(f"atlas-{self._label}_description.json", self._description())
         (self.target / ".bidsignore").write_bytes(b"*_anat.*\n")
+        (self.target / "README").write_bytes(self._readme().encode())
         for image in self._images:
             stem = self._stem(image)
             write_nifti(self, image, folder / f"{stem}.nii.gz")
-            self._json(f"{self._template}/{stem}.json", self._sidecar(image))
+            self._json(f"{self._images_at}/{stem}.json", self._sidecar(image))
             if image.labels:
                 rows = self._rows() if image.name == ANNOTATION else _sides()
                 (folder / f"{stem}.tsv").write_bytes(_tsv(rows))
@@ -88,6 +92,14 @@ class Nifti(ToolWriter):
         text = json.dumps(stated, indent=4, ensure_ascii=False) + "\n"
         (self.target / name).write_bytes(text.encode())
 
+    def _readme(self) -> str:
+        return _README.format(
+            name=self.job.name,
+            version=self.job.version,
+            orientation=self.atlas.space.orientation,
+            citation=self.atlas.metadata.get("citation") or "",
+        )
+
     def _dataset(self) -> dict[str, Any]:
         return {
             "Name": f"{self.job.name} {self.job.version}",
@@ -100,7 +112,7 @@ class Nifti(ToolWriter):
         stated = self.atlas.metadata
         links = [stated[key] for key in ("citation", "atlas_link") if stated.get(key)]
         return {
-            "Name": self.job.name,
+            "AtlasName": self.job.name,
             "Description": f"{self.job.name}, version {self.job.version}",
             "Species": stated.get("species") or _MISSING,
             "License": stated.get("license") or _MISSING,
@@ -111,12 +123,13 @@ class Nifti(ToolWriter):
         space = self.atlas.space
         stated: dict[str, Any] = {
             "Description": f"{image.name} of {self.job.name}, version {self.job.version}",
+            "SpatialReference": f"bids::{self._images_at}/{self._stem(self._images[1])}.nii.gz",
             "Resolution": " x ".join(f"{size:g}" for size in space.spacing_um) + " um",
             "Orientation": space.orientation,
             "Origin": _ORIGIN,
         }
         if image.labels:
-            stated |= {key: {"Description": text} for key, text in _ABOUT.items()}
+            stated["parent_index"] = _PARENT
         return stated
 
     def _rows(self) -> list[Sequence[object]]:

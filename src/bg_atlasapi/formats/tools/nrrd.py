@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bg_atlasapi.formats.tools.base import ToolWriter, images_of, regions_of
 from bg_atlasapi.formats.tools.structure_files import structure_table
-from bg_atlasapi.formats.tools.volume_files import write_nrrd
+from bg_atlasapi.formats.tools.volume_files import volume_work, write_nrrd
 
 
 class Nrrd(ToolWriter):
@@ -17,8 +17,8 @@ class Nrrd(ToolWriter):
         self._images = images_of(self.atlas)
 
     def work(self) -> int:
-        """Return the bytes of all volumes."""
-        return sum(image.nbytes for image in self._images)
+        """Return the work of all volumes."""
+        return volume_work(self._images)
 
     def write(self) -> None:
         """Write ``<volume>.nrrd`` and ``structures.csv``."""

@@ -8,7 +8,7 @@ the compressed stream: the same volume gives the same bytes.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -48,6 +48,11 @@ def need_nibabel() -> None:
         raise InvalidInputError(message) from error
 
 
+def volume_work(images: Sequence[Image]) -> int:
+    """Return the progress that writing makes: each byte is read, then compressed."""
+    return 2 * sum(image.nbytes for image in images)
+
+
 def write_nifti(writer: ToolWriter, image: Image, path: Path) -> None:
     """Write ``.nii.gz``.
 
@@ -83,6 +88,7 @@ def _write(
                     stream.write(start)
                 for part in turned.parts():
                     stream.write(part.astype(dtype, copy=False).data)
+                    writer.done(part.nbytes)
     finally:
         turned.close()
 
