@@ -12,6 +12,7 @@ HEAVY = [
     "scipy",
     "tifffile",
     "meshio",
+    "nibabel",
     "rich",
     "treelib",
     "requests",

@@ -19,6 +19,7 @@ import tifffile
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats import packaged_writing
 from bg_atlasapi.formats.tools import turned, volume_files
 from bg_atlasapi.testing import TINY_STRUCTURES, tiny_package, write_package
 
@@ -186,6 +187,9 @@ def test_images_of_any_type(dtype: str, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(nibabel.load(nifti).dataobj), template)
     data, _ = nrrd.read(str(atlas.export(tmp_path / "out", format="nrrd") / "template.nrrd"))
     assert np.array_equal(data, template)
+    stack = tifffile.imread(atlas.export(tmp_path / "out", format="tiff") / "template.tif")
+    assert stack.dtype == dtype
+    assert np.array_equal(stack, template)
 
 
 def test_a_long_axis_becomes_nifti_2(tmp_path: Path) -> None:
@@ -266,9 +270,14 @@ def test_without_nibabel_the_package_is_named(
     atlas.export(tmp_path / "out", format="slicer")
 
 
-def test_stacks_state_their_voxel_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("limit", [100, 1 << 30])
+def test_stacks_state_their_voxel_size(
+    symmetric: bool, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As ImageJ does: pixels per micron in the tags, unit and spacing in the description."""
-    folder = tiny_package(tmp_path, shape=(9, 8, 7), resolution=SPACING, symmetric=False)
+    monkeypatch.setattr(packaged_writing, "_CLASSIC_BYTES", limit)
+    folder = tiny_package(tmp_path, shape=(9, 8, 7), resolution=SPACING, symmetric=symmetric)
     atlas = Atlas.from_path(folder)
     out = atlas.export(tmp_path / "out", format="tiff")
     assert {path.name for path in out.iterdir()} == {
@@ -278,6 +287,7 @@ def test_stacks_state_their_voxel_size(tmp_path: Path) -> None:
     for name in ("annotation", "template", "hemispheres", "labels"):
         with tifffile.TiffFile(out / f"{name}.tif") as file:
             assert file.is_imagej
+            assert file.is_bigtiff == (limit == 100)
             stated = file.imagej_metadata
             assert stated is not None
             assert (stated["unit"], stated["spacing"], stated["slices"]) == ("micron", 50.0, 9)

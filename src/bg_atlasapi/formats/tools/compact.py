@@ -100,7 +100,8 @@ def _unlisted(annotation: Image, terminology: Terminology) -> list[int]:
     found: set[int] = set()
     for block in annotation.blocks():
         labels, _ = _runs(block)
-        found |= {*labels[terminology.index.positions(labels) == UNLISTED].tolist()}
+        strange = labels[terminology.index.positions(labels) == UNLISTED]
+        found |= {*np.unique(strange).tolist()}
     return sorted(found)
 
 
@@ -111,6 +112,6 @@ def _numbered(
     numbers = terminology.index.positions(labels)
     strange = numbers == UNLISTED
     if strange.any():
-        first = len(terminology) + 1
-        numbers[strange] = [first + unlisted.index(one) for one in labels[strange].tolist()]
+        known = np.array(unlisted, labels.dtype)
+        numbers[strange] = len(terminology) + 1 + np.searchsorted(known, labels[strange])
     return np.repeat(numbers.astype(np.uint16), lengths).reshape(block.shape)
