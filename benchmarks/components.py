@@ -236,7 +236,13 @@ def against_the_peer(ask: Asker, coarse: Path, fine: Path) -> list[Row]:
     peak, theirs = plane["ours"]["peak"], f"{plane['3.x']['peak']:.0f} MB"
     return [
         compared("open, whole process (100 µm)", opened, "process", 1 / 6),
-        compared("all labels of 25 µm, libraries imported", loaded, "asked", 1 / 3, f" (a copy: {floor:.3f} s)"),
+        compared(
+            "all labels of 25 µm, libraries imported",
+            loaded,
+            "asked",
+            1 / 3,
+            f" (a copy: {floor:.3f} s)",
+        ),
         compared("a sagittal plane of 25 µm, whole process", plane, "process", 1 / 8),
         Row("its peak memory", f"{peak:.0f} MB", theirs, "", "< 150 MB", peak < 150),
         compared("masks of all 840 structures (100 µm)", masks, "asked", 1),

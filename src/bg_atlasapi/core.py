@@ -35,7 +35,7 @@ from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.settings import expanded
-from bg_atlasapi.store import inventory
+from bg_atlasapi.store.checker import Checker
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
@@ -183,7 +183,7 @@ class Atlas(Keeper):
     @kept
     def _check(self) -> Check:
         """What is asked about each file before it is first read; see ``formats.checks``."""
-        return inventory.Checker(self.root_dir, _shown)
+        return Checker(self.root_dir, _shown)
 
     @property
     def _terminology(self) -> Terminology:

@@ -32,6 +32,7 @@ from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import AtlasError
 from bg_atlasapi.formats import registry
 from bg_atlasapi.store import cache, inventory
+from bg_atlasapi.store.checker import Checker
 from bg_atlasapi.testing.server import Server
 from bg_atlasapi.update_atlases import (
     install_atlas,
@@ -333,7 +334,7 @@ class Store(RuleBasedStateMachine):
                 assert _read(path) == self.volumes[version]
             for key in bad if self.packages and not is_read else ():
                 if key.endswith(".obj"):
-                    atlas = registry.open_atlas(path, inventory.Checker(path))
+                    atlas = registry.open_atlas(path, Checker(path))
                     with pytest.raises(AtlasError):
                         atlas.meshes.read(int(Path(key).stem))
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Self
 
 from bg_atlasapi import settings
 from bg_atlasapi.errors import IncompleteAtlasError
-from bg_atlasapi.store import disk, inventory
+from bg_atlasapi.store import checker, disk, inventory
 from bg_atlasapi.store.inventory import Entry
 from bg_atlasapi.store.transport.sources import Listed
 
 if TYPE_CHECKING:
     from bg_atlasapi.store.cache import InstalledAtlas
-    from bg_atlasapi.store.inventory import Shown
+    from bg_atlasapi.store.checker import Shown
     from bg_atlasapi.store.remotes import Release
     from bg_atlasapi.store.transport.sources import Source
 
@@ -154,7 +154,7 @@ class Awaited:
         limbo.require_no_conflict(wanted, layer, atlas)
         size = sum(one.listed.size or 0 for one in wanted)
         parts = Workshop.of(layer).downloads / "components"
-        with (shown if size >= _WORTH_A_BAR else inventory.silently)() as report:
+        with (shown if size >= _WORTH_A_BAR else checker.silently)() as report:
             found = files.bring(self._source(), wanted, parts, report)
         settle(self._store, [key for key, _, _ in found])
         inventory.add(layer, name, version, inventory.stamped(self._store, found).values())

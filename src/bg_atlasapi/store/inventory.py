@@ -2,8 +2,8 @@
 
 Inventories lie beside the atlases, in ``<layer>/.bg_atlasapi/inventories``, so that an atlas folder
 holds exactly what was published. A file that its inventory lists is complete or it is an error:
-readers call a ``Checker`` before they first read a file. It costs one ``stat``; only a file that
-was touched since is hashed again. Files that come later, when they are first read (``awaited``),
+readers ask (``checker``) before they first read a file. It costs one ``stat``; only a file that was
+touched since is hashed again. Files that come later, when they are first read (``awaited``),
 are added to a list beside the inventory, which several processes may do at once. An atlas without
 an inventory (put there by hand) is checked against the one that was published with it, if there is
 one beside its manifest, else it is read as is.
@@ -13,24 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bg_atlasapi.errors import IncompleteAtlasError
 from bg_atlasapi.store import disk
-
-if TYPE_CHECKING:
-    from bg_atlasapi.store.awaited import Awaited
-    from bg_atlasapi.store.transfer.progress import Report
-
-    Shown = Callable[[], AbstractContextManager[Report]]
 
 OWN_FOLDER = ".bg_atlasapi"
 PUBLISHED = "inventory.json"
@@ -143,12 +133,13 @@ def path_of(layer: Path, name: str, version: str) -> Path:
 def load(layer: Path, name: str, version: str) -> Inventory | None:
     """Read the inventory of an atlas, None if there is none that can be used."""
     path = path_of(layer, name, version)
-    found = _read(path, name, version)
+    found = read(path, name, version)
     added = _additions(path.with_suffix(_ADDED)) if found is not None else {}
     return replace(found, entries={**found.entries, **added}) if found and added else found
 
 
-def _read(path: Path, name: str, version: str) -> Inventory | None:
+def read(path: Path, name: str, version: str) -> Inventory | None:
+    """Read a file that should be the inventory of an atlas, None if it is not."""
     try:
         found = Inventory.from_text(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -246,129 +237,6 @@ def version_of_folder(folder: str) -> str:
     """Return ``"3.0"`` for ``"3_0"``."""
     major, _, minor = folder.partition("_")
     return f"{major}.{minor or 0}"
-
-
-@contextlib.contextmanager
-def silently() -> Iterator[Report]:
-    """Give a report that reaches nobody."""
-    yield lambda *_: None
-
-
-class Checker:
-    """Says whether a file of an atlas still is what was installed, and brings what is awaited.
-
-    Parameters
-    ----------
-    root_dir
-        The atlas's folder (of a component atlas, the folder of its manifest).
-    shown
-        Gives a report of the progress for as long as files are brought.
-    """
-
-    def __init__(self, root_dir: Path, shown: Shown = silently) -> None:
-        self._root_dir, self._shown = root_dir, shown
-
-    def __reduce__(self) -> tuple[type[Checker], tuple[Path, Shown]]:
-        return (Checker, (self._root_dir, self._shown))
-
-    @cached_property
-    def _identity(self) -> tuple[Path, str, str] | None:
-        return identify(self._root_dir)
-
-    @cached_property
-    def _inventory(self) -> Inventory | None:
-        if self._identity is None:
-            return None
-        found = load(*self._identity)
-        if found is None and path_of(*self._identity).exists():
-            _warn_of_damage(*self._identity)
-        elif found is None:
-            _, name, version = self._identity
-            found = _read(self._root_dir / PUBLISHED, name, version)
-        return found
-
-    @cached_property
-    def _base(self) -> str:
-        if self._inventory is None or self._identity is None:
-            return ""
-        return str(base_of(self._identity[0], self._inventory)) + os.sep
-
-    @cached_property
-    def _awaited(self) -> Awaited | None:
-        """Who brings what is awaited; None of an atlas that is here."""
-        if self._identity is None or not path_of(*self._identity).with_suffix(AWAITED).exists():
-            return None
-        from bg_atlasapi.store.awaited import Awaited
-
-        return Awaited.of(*self._identity)
-
-    def _key(self, path: Path) -> str | None:
-        text = str(path)
-        if not self._base or not text.startswith(self._base):
-            return None
-        return text[len(self._base) :].replace(os.sep, "/")
-
-    def __call__(self, path: Path) -> None:
-        """Check a file.
-
-        Raises
-        ------
-        IncompleteAtlasError
-            If the inventory lists it and it is missing, cut short, or changed.
-        RemoteError
-            If it is awaited and cannot be had.
-        """
-        key = self._key(path)
-        if key is None or self._inventory is None:
-            return
-        if self._awaited is not None and key in self._awaited.keys:
-            self._awaited.bring([key], self._shown)
-            return
-        entry = self._inventory.entries.get(key)
-        if entry is not None and (problem := damage(path, entry)):
-            raise IncompleteAtlasError(f"{problem} {self._advice()}")
-
-    @property
-    def recorded(self) -> bool:
-        """Whether it is known which files the atlas has."""
-        return self._inventory is not None
-
-    @property
-    def on_demand(self) -> bool:
-        """Whether files of the atlas come when they are first read."""
-        return self._awaited is not None
-
-    def awaits(self, path: Path) -> bool:
-        """Say whether a file, or some below a folder, would come when it is read."""
-        key = self._key(path)
-        return key is not None and self._awaited is not None and self._awaited.awaits(key)
-
-    def bring(self, paths: Iterable[Path]) -> None:
-        """Have files here before they are read, those that are awaited: several at a time.
-
-        Raises
-        ------
-        RemoteError
-            If one cannot be had.
-        StorageError
-            If one cannot be kept.
-        """
-        if self._awaited is not None:
-            keys = [key for path in paths if (key := self._key(path)) is not None]
-            self._awaited.bring(keys, self._shown)
-
-    def _advice(self) -> str:
-        assert self._inventory is not None
-        name = f"{self._inventory.name}@{self._inventory.version}"
-        return f"Mend it with: brainglobe verify {name} --repair"
-
-
-def _warn_of_damage(layer: Path, name: str, version: str) -> None:
-    logging.getLogger("bg_atlasapi").warning(
-        "%s, the record of what %s %s consists of, is damaged: its files are read unchecked. "
-        "To record them anew: brainglobe verify %s@%s",
-        *(path_of(layer, name, version), name, version, name, version),
-    )
 
 
 def damage(path: Path, entry: Entry, *, thorough: bool = False) -> str | None:
