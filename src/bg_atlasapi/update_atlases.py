@@ -55,7 +55,8 @@ def install_atlas(
     only
         Parts to install: ``"template,annotation,meshes=CTX+"``. Parts are template, annotation,
         hemispheres, meshes, references, masks, precomputed, pyramid; ``meshes=CTX+`` are the meshes
-        of CTX and its descendants. Of a packaged atlas, annotation and template always come, and
+        of CTX and its descendants. ``"on-demand"`` brings what is needed to open it, the rest comes
+        when it is first read. Of a packaged atlas, annotation and template always come, and
         meshes are all or none.
     all_components
         Everything the remote has, also what only other tools use.

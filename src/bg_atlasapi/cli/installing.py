@@ -66,7 +66,8 @@ def install(
     """Install an atlas; one that is installed already is left alone.
 
     An interrupted download goes on where it ended. PARTS are template, annotation, hemispheres,
-    meshes (meshes=CTX+ for CTX and its descendants), references, masks, precomputed, pyramid.
+    meshes (meshes=CTX+ for CTX and its descendants), references, masks, precomputed, pyramid; or
+    on-demand: what is read comes when it is first read, the terminology now.
     """
     from bg_atlasapi import update_atlases
 

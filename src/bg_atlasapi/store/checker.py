@@ -70,10 +70,10 @@ class Checker:
     @cached_property
     def _awaited(self) -> Awaited | None:
         """Who brings what is awaited; None of an atlas that is here."""
-        if (
-            self._identity is None
-            or not inventory.path_of(*self._identity).with_suffix(inventory.AWAITED).exists()
-        ):
+        if self._identity is None:
+            return None
+        noted = inventory.path_of(*self._identity).with_suffix(inventory.AWAITED)
+        if not noted.exists():  # an open loads nothing of what fetches
             return None
         from bg_atlasapi.store.awaited import Awaited
 
