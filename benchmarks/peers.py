@@ -2,8 +2,8 @@
 
 The peers share dependencies, and 1.x even the import name, with this project, so each lives in an
 environment of its own under a cache folder: ``<cache>/<peer>/bin/python``. The contract tests use
-the one of 1.0.3; they never make it, because tests do not reach outside the machine. Make it with
-``python benchmarks/peers.py FOLDER``.
+those of 1.0.3 and 3.x; they never make them, because tests do not reach outside the machine. Make
+them with ``python benchmarks/peers.py FOLDER``.
 """
 
 from __future__ import annotations
@@ -137,4 +137,5 @@ def _run(command: list[str], peer: Peer) -> None:
 
 
 if __name__ == "__main__":  # python benchmarks/peers.py FOLDER: what the contract tests need
-    print(interpreter(V1, Path(sys.argv[1])))
+    for one in (V1, V3):
+        print(interpreter(one, Path(sys.argv[1])))
