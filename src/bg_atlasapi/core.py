@@ -2,16 +2,13 @@
 
 ``Atlas`` keeps every attribute and method of bg-atlasapi 1.0.3 and what 3.x added, and answers them
 from preorder codes and mapped files. It holds no algorithm of its own: those are in
-``bg_atlasapi.model`` and ``bg_atlasapi.query``.
+``bg_atlasapi.model`` and ``bg_atlasapi.query``; what it keeps is in ``bg_atlasapi.holdings``.
 """
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections import UserDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,19 +20,15 @@ from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
     REFERENCE_FILENAME,
     STRUCTURES_FILENAME,
 )
-from bg_atlasapi.errors import IncompleteAtlasError, InvalidInputError
-from bg_atlasapi.formats import packaged
-from bg_atlasapi.formats.checks import Check
-from bg_atlasapi.formats.registry import folder_of, open_atlas
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats.registry import folder_of
+from bg_atlasapi.holdings import AdditionalRefDict, Holdings  # noqa: F401 - as above
 from bg_atlasapi.late import np
-from bg_atlasapi.lazy import Keeper, kept
-from bg_atlasapi.model.hemispheres import StoredHemispheres
-from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
-from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points, as_triplet
-from bg_atlasapi.model.terminology import OUTSIDE_LABEL, Terminology
+from bg_atlasapi.lazy import kept
+from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
+from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.settings import expanded
-from bg_atlasapi.store.checker import Checker
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
 
@@ -43,50 +36,18 @@ if TYPE_CHECKING:
     import meshio
     import numpy.typing as npt
     import pandas as pd
-    from brainglobe_space import AnatomicalSpace
     from treelib import Tree
 
-    from bg_atlasapi.model.atlas import Atlas as AtlasModel
-    from bg_atlasapi.model.volume import VolumeSource
-    from bg_atlasapi.model.volumes import Volumes
     from bg_atlasapi.settings import PathLike
-    from bg_atlasapi.store.transfer.progress import Report
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
-_VOLUMES = ("annotation", "hemispheres", "reference")
 _ONE_VOXEL = (1, 1, 1)
 _SIDES = (OUTSIDE_LABEL, "left", "right", OUTSIDE_LABEL)
-
-
-@functools.lru_cache
-def _described_space(
-    shape: tuple[int, ...], resolution: tuple[float, ...], orientation: str
-) -> CoordinateSpace:
-    stated = {
-        "shape": [_plain(length) for length in shape],
-        "resolution": [_plain(size) for size in resolution],
-        "orientation": orientation,
-    }
-    if findings := packaged.metadata_findings(stated):
-        raise InvalidInputError("; ".join(finding.message for finding in findings))
-    return packaged.space_of(stated)
-
-
-def _plain(number: Any) -> Any:
-    """Return numpy's numbers, which callers put into metadata, as Python's."""
-    return number.item() if hasattr(number, "item") else number
 
 
 def _copied(published: Mapping[str, Any]) -> dict[str, Any]:
     # Lists are what callers edit. Not deepcopy: it recurses into what hostile files nest.
     return {key: list(v) if isinstance(v, list) else v for key, v in published.items()}
-
-
-def _shown() -> AbstractContextManager[Report]:
-    """Give the progress bar of what comes on demand."""
-    from bg_atlasapi import progress_bar
-
-    return progress_bar.shown()
 
 
 def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
@@ -99,18 +60,7 @@ def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
     return derived or not level.derived
 
 
-def _as_labels(annotation: Any) -> npt.NDArray[np.integer]:
-    array = np.asarray(annotation)
-    if array.ndim != 3 or array.dtype.kind not in "iu":
-        message = (
-            "The annotation must be a 3-D array of whole numbers, "
-            f"it was assigned {array.dtype} of shape {array.shape}."
-        )
-        raise InvalidInputError(message)
-    return array
-
-
-class Atlas(Keeper):
+class Atlas(Holdings):
     """An atlas on this machine, of any BrainGlobe generation.
 
     Arrays it hands out are writable and private to the instance; volumes load as they are touched.
@@ -133,7 +83,6 @@ class Atlas(Keeper):
         If the files contradict their format or each other.
     """
 
-    _level_um: float | None = None
     left_hemisphere_value = LEFT
     right_hemisphere_value = RIGHT
 
@@ -160,77 +109,6 @@ class Atlas(Keeper):
         Atlas.__init__(atlas, path, resolution=resolution)
         return atlas
 
-    def __getstate__(self) -> dict[str, Any]:
-        edited = {name: self._kept[name] for name in _VOLUMES if self._edited(name)}
-        return {**self.__dict__, "_kept": {}, **edited}
-
-    @kept
-    def _model(self) -> AtlasModel:
-        stored = open_atlas(self.root_dir, self._check)
-        if self._level_um is None:
-            return stored
-        from bg_atlasapi.model.volumes import at_resolution
-
-        return at_resolution(stored, self._level_um)
-
-    @kept
-    def volumes(self) -> Volumes:
-        """The volumes by name, read as they are indexed, as they are stored: edits do not show."""
-        from bg_atlasapi.model.volumes import Volumes
-
-        return Volumes(self._model)
-
-    @kept
-    def _check(self) -> Check:
-        """What is asked about each file before it is first read; see ``formats.checks``."""
-        return Checker(self.root_dir, _shown)
-
-    @property
-    def _terminology(self) -> Terminology:
-        return self._model.terminology
-
-    @property
-    def resolution(self) -> tuple[float, ...]:
-        """Voxel size along each axis, µm."""
-        return tuple(self.metadata["resolution"])
-
-    @resolution.setter
-    def resolution(self, value: Sequence[float]) -> None:
-        self._kept.pop("space", None)
-        self.metadata["resolution"] = list(value)
-
-    @property
-    def orientation(self) -> str:
-        """Side of index 0 of each axis, for example ``"asr"``: anterior, superior, right."""
-        return self.metadata["orientation"]  # type: ignore[no-any-return]
-
-    @orientation.setter
-    def orientation(self, value: str) -> None:
-        self._kept.pop("space", None)
-        self.metadata["orientation"] = value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Voxels along each axis."""
-        return tuple(self.metadata["shape"])
-
-    @shape.setter
-    def shape(self, value: Sequence[int]) -> None:
-        self._kept.pop("space", None)
-        self.metadata["shape"] = list(value)
-
-    @property
-    def shape_um(self) -> tuple[float, ...]:
-        """Extent along each axis, µm."""
-        return tuple(s * r for s, r in zip(self.shape, self.resolution, strict=True))
-
-    @kept
-    def space(self) -> AnatomicalSpace:
-        """The space as a brainglobe-space ``AnatomicalSpace``."""
-        from brainglobe_space import AnatomicalSpace
-
-        return AnatomicalSpace(self.orientation, shape=self.shape, resolution=self.resolution)
-
     @kept
     def structures_list(self) -> list[dict[str, Any]]:
         """The structures as published, each with its ``mesh_filename``."""
@@ -248,15 +126,6 @@ class Atlas(Keeper):
         )
 
     @kept
-    def additional_references(self) -> AdditionalRefDict:
-        """Further reference images by name, each read when asked for."""
-        names = self.metadata.get("additional_references") or []
-        found = AdditionalRefDict(names, data_path=self.root_dir)
-        found._sources = self._model.references
-        found._names = self._model.reference_names
-        return found
-
-    @kept
     def hierarchy(self) -> Tree:
         """The hierarchy as a ``treelib.Tree``; nodes are ids."""
         return self.structures.tree
@@ -268,95 +137,6 @@ class Atlas(Keeper):
 
         rows = self.structures_list
         return pd.DataFrame({key: [row[key] for row in rows] for key in ("acronym", "id", "name")})
-
-    @kept
-    def reference(self) -> npt.NDArray[Any]:
-        """The reference image (template), writable, shape ``self.shape``."""
-        return self._published("reference").read()
-
-    @property
-    def template(self) -> npt.NDArray[Any]:
-        """The reference image, under the name 3.x gives it."""
-        return self.reference
-
-    @template.setter
-    def template(self, value: npt.NDArray[Any]) -> None:
-        self.reference = value
-
-    @kept
-    def annotation(self) -> npt.NDArray[Any]:
-        """Structure id of every voxel, writable, shape ``self.shape``."""
-        return self._published("annotation").read()
-
-    @kept
-    def hemispheres(self) -> npt.NDArray[Any]:
-        """Hemisphere of every voxel: 1 left, 2 right."""
-        return self._published("hemispheres").read()
-
-    @property
-    def _symmetric(self) -> bool:
-        if "symmetric" in self.metadata:
-            return bool(self.metadata["symmetric"])
-        return self._model.hemispheres is None
-
-    def _published(self, name: str) -> VolumeSource:
-        if name == "hemispheres" and self._symmetric:
-            try:
-                return ArraySource(self._space(self.shape).hemispheres())
-            except ValueError as error:
-                message = f"No volume can have the shape {self.shape}: {error}."
-                raise InvalidInputError(message) from error
-        stored = getattr(self._model, name)
-        if stored is None:
-            message = f"{self.root_dir} called itself symmetric and holds no {name}."
-            raise IncompleteAtlasError(message)
-        return stored  # type: ignore[no-any-return]
-
-    def _space(self, shape: Sequence[int]) -> CoordinateSpace:
-        """Return the space as the (editable) metadata describes it now, for a volume's shape."""
-        return _described_space(tuple(shape), tuple(self.resolution), self.orientation)
-
-    def _edited(self, name: str) -> bool:
-        """Say whether a volume that was handed out no longer equals the published one."""
-        return name in self._kept and not same_values(self._kept[name], self._published(name))
-
-    def _labels(self, *, every_voxel: bool = False) -> LabelVolume:
-        """Return the annotation to answer from: the published one, or the caller's edited array.
-
-        Points are read straight from an array that was handed out. A question of every voxel wants
-        codes, so it first compares the array with the file and keeps the file's codes if it can.
-        """
-        if "annotation" in self.__dict__:
-            return LabelVolume(ArraySource(_as_labels(self.annotation)), self._terminology)
-        if "annotation" in self._kept and (not every_voxel or self._annotation_differs()):
-            return LabelVolume(ArraySource(self.annotation), self._terminology)
-        return self._model.labels
-
-    def _annotation_differs(self) -> bool:
-        if self._model.annotation.mapped() is None:  # decoding to compare takes longer
-            return not self._model.labels.holds(self._kept["annotation"])
-        return self._edited("annotation")
-
-    @kept
-    def _unread_hemispheres(self) -> StoredHemispheres | None:
-        stored = self._model.hemispheres
-        return None if stored is None else StoredHemispheres(stored)
-
-    def _stored_hemispheres(self) -> StoredHemispheres | None:
-        """Return the hemispheres if they are stored or were handed out, None if computed."""
-        if "hemispheres" in self.__dict__ or "hemispheres" in self._kept:
-            return StoredHemispheres(ArraySource(np.ascontiguousarray(self.hemispheres)))
-        return self._unread_hemispheres
-
-    def _hemispheres_of(self, labels: LabelVolume) -> StoredHemispheres | None:
-        """Return the stored hemispheres of an annotation's voxels, None if computed."""
-        stored = self._stored_hemispheres()
-        if stored is None or stored.shape == labels.shape:
-            return stored
-        if self._symmetric:  # the caller's own annotation, of another voxel size
-            return None
-        message = f"The hemispheres have the shape {stored.shape}, the annotation {labels.shape}."
-        raise InvalidInputError(message)
 
     def lookup(
         self,
@@ -711,41 +491,3 @@ class Atlas(Keeper):
                 overwrite=overwrite,
                 report=report,
             )
-
-
-class AdditionalRefDict(UserDict[str, Any]):
-    """Further reference images, each read when first asked for.
-
-    Parameters
-    ----------
-    references_list
-        Names of the images.
-    data_path
-        Folder that holds ``<name>.tiff``.
-    """
-
-    def __init__(
-        self,
-        references_list: Iterable[str],
-        data_path: PathLike,
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        self.data_path = Path(data_path)
-        self.references_list = references_list
-        self._sources: Mapping[str, VolumeSource] = {}
-        self._names: Mapping[str, str] = {}
-        super().__init__(*args, **kwargs)
-
-    def __getitem__(self, ref_name: str) -> Any:
-        ref_name = self._names.get(ref_name, ref_name)  # by the component's name
-        if ref_name not in self.data:
-            if ref_name not in self.references_list:
-                text = f"No reference named {ref_name} (available: {self.references_list})"
-                warnings.warn(text, stacklevel=2)
-                return None
-            if ref_name in self._sources:
-                self.data[ref_name] = self._sources[ref_name].read()
-            else:
-                self.data[ref_name] = read_tiff(self.data_path / f"{ref_name}.tiff")
-        return self.data[ref_name]
