@@ -6,7 +6,6 @@ besides ``structures.json`` for the tools that read it.
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats import components, packaged
 from bg_atlasapi.formats.blocks import blocks
+from bg_atlasapi.formats.csv_text import csv_text
 from bg_atlasapi.formats.exporting import Job, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.mesh_files import ObjMeshes, obj_text
@@ -95,14 +95,14 @@ class Package:
     def _write_structures(self) -> None:
         entries = [{key: one[key] for key in _ENTRY} for one in self._atlas.structures]
         (self._folder / packaged.STRUCTURES).write_bytes(json.dumps(entries).encode())
-        with (self._folder / _TABLE).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*_ENTRY[:-1], "parent_structure_id"])
-            for one in entries:
-                path = one["structure_id_path"]
-                spelt = "".join(f"/{part}" for part in path) + "/"
-                parent = path[-2] if len(path) > 1 else ""
-                writer.writerow([one["acronym"], one["id"], one["name"], spelt, parent])
+        rows = []
+        for one in entries:
+            path = one["structure_id_path"]
+            spelt = "".join(f"/{part}" for part in path) + "/"
+            parent = path[-2] if len(path) > 1 else None
+            rows.append([one["acronym"], one["id"], one["name"], spelt, parent])
+        text = csv_text([*_ENTRY[:-1], "parent_structure_id"], rows)
+        (self._folder / _TABLE).write_bytes(text.encode())
 
     def _stack(
         self,

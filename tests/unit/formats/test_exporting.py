@@ -37,7 +37,7 @@ def deep(folder: Path) -> Path:
         {
             "acronym": f"a{number}",
             "id": path[-1],
-            "name": 'Same, "name"' if number > 2 else f" ärea {number}\nline ",
+            "name": 'Same, "name"' if number > 2 else f" ärea {number}\nline\rend ",
             "structure_id_path": path,
             "rgb_triplet": [number, 0, 255],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shlex
 import sys
@@ -234,7 +235,7 @@ def test_the_table(atlas: Atlas, tmp_path: Path) -> None:
 
 
 def test_a_table_quotes_what_needs_it() -> None:
-    """Commas, quotes and line ends come back."""
-    regions = [Region(1, None, 'a,"b', "line\nend", (1,), (0, 0, 0))]
-    (row,) = csv.DictReader(structure_table(regions).decode().splitlines(keepends=True))
-    assert (row["acronym"], row["name"]) == ('a,"b', "line\nend")
+    """Commas, quotes and line ends come back, a bare carriage return among them."""
+    regions = [Region(1, None, 'a,"b', "line\nend\rof it", (1,), (0, 0, 0))]
+    (row,) = csv.DictReader(io.StringIO(structure_table(regions).decode(), newline=""))
+    assert (row["acronym"], row["name"]) == ('a,"b', "line\nend\rof it")

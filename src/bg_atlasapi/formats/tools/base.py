@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats.blocks import blocks
 from bg_atlasapi.formats.components_writing import halves
+from bg_atlasapi.formats.csv_text import csv_text
 from bg_atlasapi.formats.exporting import MESH_SHARE, Job, checked_name
 from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
@@ -199,11 +198,7 @@ def regions_of(atlas: Atlas) -> list[Region]:
 
 def table(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str]) -> bytes:
     """Return rows as CSV, UTF-8; None is an empty cell."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue().encode()
+    return csv_text(columns, ([row[column] for column in columns] for row in rows)).encode()
 
 
 def one_line(text: str) -> str:
