@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -176,6 +177,53 @@ def test_other_atlases_of_a_store_are_left_alone(tmp_path: Path) -> None:
     for name in ("tiny_mouse_100um", "tiny_mouse_99um"):
         BrainGlobeAtlas(name, brainglobe_dir=tmp_path / "out", check_latest=False)
     assert "tiny_mouse_99um = 3.0" in conf.read_text()
+
+
+def test_resolutions_that_share_components_go_into_one_store(tmp_path: Path) -> None:
+    """As published stores do. None replaces what the other has, in another store or in its own."""
+    names = {"tiny_mouse_100um": 0, "tiny_mouse_200um": 1}
+    folders = [
+        tiny_components(tmp_path / "s", name=one, level=level) for one, level in names.items()
+    ]
+    expected = [volumes_of(folder) for folder in folders]
+    for overwrite, store in ((False, "out"), (True, "out"), (True, "s")):
+        for folder in folders:
+            Atlas.from_path(folder).export(tmp_path / store, overwrite=overwrite)
+        for name, volumes in zip(names, expected, strict=True):
+            found = BrainGlobeAtlas(name, brainglobe_dir=tmp_path / store, check_latest=False)
+            assert all(map(np.array_equal, volumes_of(found.root_dir), volumes))
+
+
+def volumes_of(folder: Path) -> list[Any]:
+    """Return annotation, template and the additional reference of an atlas."""
+    atlas = Atlas.from_path(folder)
+    return [atlas.annotation, atlas.reference, atlas.additional_references["nissl"]]
+
+
+def test_a_component_that_two_atlases_name_is_not_replaced(tmp_path: Path) -> None:
+    """Not even where the names with the resolution are taken as well."""
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    folder = atlas.export(tmp_path / "out")
+    taken = json.loads((folder / "manifest.json").read_bytes())
+    text = json.dumps([taken, {"location": "/templates/tiny_mouse_100um-template/1_0"}])
+    other = folder.parents[1] / "other_100um" / "1_0"
+    other.mkdir(parents=True)
+    (other / "manifest.json").write_text(text)
+    before = left_in(tmp_path / "out")
+    with pytest.raises(AlreadyThereError, match="tiny_mouse_100um-template.* another atlas"):
+        atlas.export(tmp_path / "out", overwrite=True)
+    assert left_in(tmp_path / "out") == before
+
+
+def test_a_list_of_atlases_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is found before anything is written, and is not lost."""
+    conf = tmp_path / "out/brainglobe-atlasapi/atlases/last_versions.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_bytes(b"allen_mouse_25um 1.2\n")
+    with pytest.raises(AlreadyThereError, match=r"no list of atlases.*Mend or remove it\."):
+        Atlas.from_path(tiny_package(tmp_path)).export(tmp_path / "out")
+    assert [one for one in left_in(tmp_path / "out") if one.is_file()] == [conf]
+    assert conf.read_bytes() == b"allen_mouse_25um 1.2\n"
 
 
 def test_an_unknown_format_names_those_there_are(tmp_path: Path) -> None:

@@ -9,17 +9,16 @@ without them, and masks are computed from the labels faster than they are read.
 from __future__ import annotations
 
 import configparser
-import csv
-import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.formats import components, draco_writing, precomputed_labels, terminology_csv
 from bg_atlasapi.formats.blocks import blocks
+from bg_atlasapi.formats.csv_text import csv_text
 from bg_atlasapi.formats.exporting import Job, checked_name, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
@@ -53,24 +52,31 @@ class Components:
     """The writer of the ``"components"`` format.
 
     Components are named as brainglobe-atlasapi names them, ``<atlas>-template``, without the
-    resolution; where another atlas of the store has that name already, with it.
+    resolution, and published ones keep their names; where another atlas of the store has one of
+    these names already, all are named with the resolution.
     """
 
     def __init__(self, job: Job) -> None:
         self._job, self._atlas = job, job.atlas
         self._store = job.staging / COMPONENT_STORE
         self._location = f"/atlases/{checked_name(job.name)}/{_folder(job.version)}"
+        self._list = job.layer / COMPONENT_STORE / "atlases" / _CONF
         self._check()
         metadata = self._atlas.metadata
         plain = checked_name(str(metadata.get("name") or job.name.rpartition("_")[0] or job.name))
         taken = _locations_of_others(job.layer / COMPONENT_STORE, self._location)
-        self._name_components(plain)
-        if taken & {one["location"] for one in self._components()}:
-            self._name_components(job.name)
+        self._name_components(plain, metadata)
+        if taken & self._locations():
+            self._name_components(job.name, {})
+        if shared := taken & self._locations():
+            where = job.layer / COMPONENT_STORE / min(shared).lstrip("/")
+            message = f"{where} is part of another atlas, too. Export into another folder."
+            raise AlreadyThereError(message)
         self._plain_name = plain
 
     def _check(self) -> None:
-        """Refuse what the layout cannot hold, before anything is written."""
+        """Refuse what the layout cannot hold, or to lose, before anything is written."""
+        self._listed()
         for name, volume in self._atlas.references.items():
             checked_name(name)
             if volume.shape != self._atlas.space.shape:
@@ -90,20 +96,24 @@ class Components:
             )
             warnings.warn(text, stacklevel=5)
 
-    def _name_components(self, base: str) -> None:
-        stated, version = self._atlas.metadata, self._job.version
+    def _name_components(self, base: str, published: Mapping[str, Any]) -> None:
+        """Name the components; those that were published with a name keep it."""
+        version = self._job.version
         self._named: dict[str, _Stated] = {
-            key: _component(folder, f"{base}-{_NAMES.get(key, key)}", version, stated.get(key))
+            key: _component(folder, f"{base}-{_NAMES.get(key, key)}", version, published.get(key))
             for key, folder in _KINDS.items()
         }
-        published = stated.get(components.REFERENCES) or [None] * len(self._atlas.references)
+        named = published.get(components.REFERENCES) or [None] * len(self._atlas.references)
         self._references = [
             _component(_KINDS["template"], f"{base}-{name}-template", version, one)
-            for name, one in zip(self._atlas.references, published, strict=True)
+            for name, one in zip(self._atlas.references, named, strict=True)
         ]
 
     def _components(self) -> list[_Stated]:
         return [*self._named.values(), *self._references]
+
+    def _locations(self) -> set[str]:
+        return {one["location"] for one in self._components()}
 
     def folders(self) -> Sequence[str]:
         """Return the folders of the components, then that of the manifest."""
@@ -125,16 +135,23 @@ class Components:
 
     def placed(self) -> None:
         """Name the atlas in ``last_versions.conf``, beside those that are named there."""
-        path = self._job.layer / COMPONENT_STORE / "atlases" / _CONF
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
-        if path.is_file():
-            parser.read(path, encoding="utf-8")
-        known = dict(parser["atlases"]) if parser.has_section("atlases") else {}
+        known = self._listed()
         before = known.get(self._job.name, "")
         known[self._job.name] = max(before, self._job.version, key=_version_key)
         lines = [f"{name} = {version}" for name, version in sorted(known.items())]
-        disk.write_text(path, "\n".join(["[atlases]", *lines, ""]))
+        disk.write_text(self._list, "\n".join(["[atlases]", *lines, ""]))
+
+    def _listed(self) -> dict[str, str]:
+        """Return the versions of the atlases that ``last_versions.conf`` names."""
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
+        try:
+            parser.read(self._list, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            reason = str(error).partition("\n")[0]
+            message = f"{self._list} is no list of atlases: {reason} Mend or remove it."
+            raise AlreadyThereError(message) from error
+        return dict(parser["atlases"]) if parser.has_section("atlases") else {}
 
     def _inside(self, location: str) -> Path:
         return self._store / location.lstrip("/")
@@ -287,24 +304,21 @@ def terminology_text(structures: Sequence[Mapping[str, Any]]) -> str:
         ``rgb_triplet``; ``identifier`` and ``annotation_value`` where the atlas came from a store.
     """
     spelt = {one["id"]: str(one.get("identifier", one["id"])) for one in structures}
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     for one in structures:
         way = [spelt.get(part, str(part)) for part in one["structure_id_path"]]
-        value = one.get("annotation_value", one["id"])
-        writer.writerow(
+        rows.append(
             [
                 spelt[one["id"]],
-                way[-2] if len(way) > 1 else "",
-                "" if value is None else value,
+                way[-2] if len(way) > 1 else None,
+                one.get("annotation_value", one["id"]),
                 one["name"],
                 one["acronym"],
                 precomputed_labels.hexadecimal(one["rgb_triplet"]),
                 f"[{', '.join(way)}]",
             ]
         )
-    return file.getvalue()
+    return csv_text(_COLUMNS, rows)
 
 
 def halves(space: CoordinateSpace, depth: int) -> Iterator[npt.NDArray[np.uint8]]:
