@@ -19,7 +19,7 @@ from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.formats import components, draco_writing, precomputed_labels, terminology_csv
 from bg_atlasapi.formats.blocks import blocks
 from bg_atlasapi.formats.csv_text import csv_text
-from bg_atlasapi.formats.exporting import Job, checked_name, meshes_of
+from bg_atlasapi.formats.exporting import Job, checked_name, forget_replaced, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
 from bg_atlasapi.late import np
@@ -134,7 +134,8 @@ class Components:
         (folder / _INVENTORY).write_bytes(self._inventory().to_text().encode())
 
     def placed(self) -> None:
-        """Name the atlas in ``last_versions.conf``, beside those that are named there."""
+        """Forget what was installed in its place; name the atlas in ``last_versions.conf``."""
+        forget_replaced(self._job, COMPONENTS)
         known = self._listed()
         before = known.get(self._job.name, "")
         known[self._job.name] = max(before, self._job.version, key=_version_key)

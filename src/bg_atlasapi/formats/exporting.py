@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.model.atlas import Atlas
-from bg_atlasapi.store import cache, disk
+from bg_atlasapi.store import cache, disk, inventory
 from bg_atlasapi.store.archive.settling import settle
 from bg_atlasapi.store.transfer.progress import Report, Tally, silent
 
@@ -209,6 +209,21 @@ def meshes_of(job: Job) -> Iterator[int]:
             yield entry["id"]
         job.tally.add(MESH_SHARE)
         job.tally.say()
+
+
+def forget_replaced(job: Job, layout: str) -> None:
+    """Forget the record of an atlas that was installed where the export lies now.
+
+    Parameters
+    ----------
+    job
+        What was written.
+    layout
+        In which; an atlas of the same name in the other layout keeps its record.
+    """
+    known = inventory.load(job.layer, job.name, job.version)
+    if known is not None and known.layout == layout:
+        inventory.forget(job.layer, job.name, job.version)
 
 
 def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool) -> None:

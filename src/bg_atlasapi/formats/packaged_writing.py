@@ -16,12 +16,13 @@ from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats import components, packaged
 from bg_atlasapi.formats.blocks import blocks
 from bg_atlasapi.formats.csv_text import csv_text
-from bg_atlasapi.formats.exporting import Job, meshes_of
+from bg_atlasapi.formats.exporting import Job, forget_replaced, meshes_of
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.mesh_files import ObjMeshes, obj_text
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import MeshSource
 from bg_atlasapi.model.volume import VolumeSource
+from bg_atlasapi.store.inventory import PACKAGES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,7 +78,8 @@ class Package:
         (self._folder / packaged.METADATA).write_bytes(stated)
 
     def placed(self) -> None:
-        """Do nothing: a package is one folder."""
+        """Forget what was installed in its place."""
+        forget_replaced(self._job, PACKAGES)
 
     def _metadata(self) -> dict[str, Any]:
         published = self._atlas.metadata
