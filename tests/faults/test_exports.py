@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -276,9 +278,6 @@ def test_a_reference_of_another_shape(tmp_path: Path) -> None:
 
 def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
     """The next export of the atlas clears it; the work of a live process stays."""
-    import subprocess
-    import sys
-
     atlas = Atlas.from_path(tiny_package(tmp_path))
     from bg_atlasapi.store import disk
 
@@ -298,6 +297,83 @@ def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
     atlas.export(tmp_path / "out", format="packaged")
     assert live.is_dir()
     assert not dead.exists()
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from bg_atlasapi.core import Atlas
+rename, left = Path.rename, int(sys.argv[3])
+def counted(self, target):
+    global left
+    left -= 1
+    if not left:
+        os._exit(9)
+    return rename(self, target)
+Path.rename = counted
+Atlas.from_path(sys.argv[1]).export(sys.argv[2], sys.argv[4], overwrite=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "there", "killed_at"),
+    [
+        *(("packaged", False, 1), ("packaged", True, 1), ("packaged", True, 2)),
+        *(("components", False, 2), ("components", False, 6)),
+        *(("components", True, 2), ("components", True, 7), ("components", True, 12)),
+    ],
+)
+def test_killed_amid_the_renaming(form: str, there: bool, killed_at: int, tmp_path: Path) -> None:
+    """The next export finds what was there before, or nothing at all."""
+    source, out = tiny_package(tmp_path), tmp_path / "out"
+    atlas = Atlas.from_path(source)
+    if there:
+        atlas.export(out, form)
+    before = {one: one.stat().st_ino for one in left_in(out) if one.is_file()}
+    arguments = [str(source), str(out), str(killed_at), form]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False)
+    assert done.returncode == 9
+    if there:
+        with pytest.raises(AlreadyThereError):
+            atlas.export(out, form)
+        assert before == {one: one.stat().st_ino for one in left_in(out) if one.is_file()}
+    again = atlas.export(out, form, overwrite=there)
+    assert np.array_equal(Atlas.from_path(again).annotation, atlas.annotation)
+    assert not [*out.glob(".*")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_installed_atlas_that_an_export_replaces(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not held against the record of what was installed before."""
+    make = tiny_package if form == "packaged" else tiny_components
+    make(tmp_path)
+    monkeypatch.setenv("BRAINGLOBE_DIR", str(tmp_path))
+    assert update_atlases.verify_atlas("tiny_mouse_100um").adopted
+    before = BrainGlobeAtlas("tiny_mouse_100um", check_latest=False)
+    labels = before.annotation.copy()
+    before.export(tmp_path, form, overwrite=True)
+    after = BrainGlobeAtlas("tiny_mouse_100um", check_latest=False)
+    assert np.array_equal(after.annotation, labels)
+    assert after.mesh_from_structure("root").points.shape == (8, 3)
+    assert not update_atlases.verify_atlas("tiny_mouse_100um").damaged
+
+
+def test_what_others_put_in_place_of_a_killed_export_stays(tmp_path: Path) -> None:
+    """Its folder has the same path, and is another one."""
+    source, out = tiny_package(tmp_path), tmp_path / "out"
+    arguments = [str(source), str(out), "4", "components"]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False)
+    assert done.returncode == 9
+    (terminology,) = (out / "brainglobe-atlasapi/terminologies").glob("*/*")
+    shutil.rmtree(terminology)
+    terminology.mkdir()
+    (terminology / "mine").write_text("stays")
+    with pytest.raises(AlreadyThereError, match="tiny_mouse-terminology"):
+        Atlas.from_path(source).export(out)
+    files = [one for one in left_in(out) if one.is_file()]
+    assert files == [terminology / "mine"]
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ What is exported is what lies on disk: arrays that callers edited stay theirs.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ EXPORT = "export"
 MESH_SHARE = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _VERSION = re.compile(r"\d+\.\d+")
+# Below the folder of an export under way; the note says what is being renamed.
+_NEW, _OLD, _NOTE = "new", "old", "folders.json"
 _ADVICE = "Make room, or choose another folder."
 
 
@@ -137,7 +140,7 @@ def export(
     with disk.explained(path, f"export {name}", advice=_ADVICE):
         staging = path / disk.unique(f".{name}")
         _clear_abandoned(path, name)
-        job = Job(atlas, name, version, path, staging / "new", Tally(report, EXPORT, _work(atlas)))
+        job = Job(atlas, name, version, path, staging / _NEW, Tally(report, EXPORT, _work(atlas)))
         writer: Writer = getattr(import_module(f"{__package__}.{module}"), kind)(job)
         folders = list(writer.folders())
         _refuse_what_is_there(path, folders, overwrite=overwrite)
@@ -147,7 +150,7 @@ def export(
             files = [one for one in job.staging.rglob("*") if one.is_file()]
             settle(job.staging, [one.relative_to(job.staging).as_posix() for one in files])
             _refuse_what_is_there(path, folders, overwrite=overwrite)
-            _place(job.staging, path, folders, staging / "old")
+            _place(staging, path, folders)
         finally:
             with contextlib.suppress(OSError):
                 disk.remove(staging)
@@ -236,12 +239,14 @@ def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool
         raise AlreadyThereError(message)
 
 
-def _place(staging: Path, path: Path, folders: Sequence[str], old: Path) -> None:
+def _place(staging: Path, path: Path, folders: Sequence[str]) -> None:
     """Rename folders into place; what is there is moved away first, and back if it fails.
 
     The last folder goes first and comes last: with it the atlas is there or is not.
     """
     undo: list[tuple[Path, Path]] = []
+    note = staging / _NOTE
+    note.write_text(json.dumps({one: _stamp(staging / _NEW / one) for one in folders}))
 
     def move(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -251,20 +256,48 @@ def _place(staging: Path, path: Path, folders: Sequence[str], old: Path) -> None
     try:
         for folder in reversed(folders):
             if (path / folder).exists():
-                move(path / folder, old / folder)
+                move(path / folder, staging / _OLD / folder)
         for folder in folders:
-            move(staging / folder, path / folder)
+            move(staging / _NEW / folder, path / folder)
             disk.sync_folder((path / folder).parent)
     except BaseException:
         for target, source in reversed(undo):
             with contextlib.suppress(OSError):
                 target.rename(source)
+        note.unlink(missing_ok=True)
         raise
 
 
 def _clear_abandoned(path: Path, name: str) -> None:
-    """Remove what an export that was killed left behind."""
+    """Remove what an export that was killed left behind, also if that was amid its renaming."""
     for one in path.glob(f".{name}~*") if path.is_dir() else ():
         if disk.maker_is_gone(one.name):
             with contextlib.suppress(OSError):
+                _take_back(one, path)
                 disk.remove(one)
+
+
+def _take_back(staging: Path, path: Path) -> None:
+    """Undo a renaming that did not come to its last folder.
+
+    What somebody else put there since stays.
+    """
+    note = staging / _NOTE
+    try:
+        stamps: dict[str, list[int]] = json.loads(note.read_bytes())
+    except (OSError, ValueError):  # it had not begun
+        return
+    if (staging / _NEW / [*stamps][-1]).exists():
+        for folder, stamp in stamps.items():
+            new, here, old = staging / _NEW / folder, path / folder, staging / _OLD / folder
+            if not new.exists() and here.exists() and _stamp(here) == stamp:
+                here.rename(new)
+            if old.exists() and not here.exists():
+                old.rename(here)
+    note.unlink()
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return what a folder or file keeps when it is renamed, and another has not."""
+    status = path.stat()
+    return [status.st_ino, status.st_mtime_ns]
