@@ -14,6 +14,7 @@ from typing import Any
 import nibabel
 import nrrd
 import numpy as np
+import pandas as pd
 import pytest
 
 from bg_atlasapi import BrainGlobeAtlas
@@ -141,6 +142,14 @@ def test_names_stay_on_their_line(tmp_path: Path) -> None:
     assert text.splitlines()[-1] == '1 a_"b"_c_d# 1 2 3 255'
     (table,) = atlas.export(tmp_path / "o", format="nifti").rglob("*_atlas-*.tsv")
     assert table.read_text().splitlines()[1] == '5\ta "b" c d#\troot\t#010203\tn/a'
+
+
+def test_a_quote_at_the_start_of_a_name(tmp_path: Path) -> None:
+    """Readers of tables take it for a part of the name, not for a cell that ends somewhere."""
+    atlas = _strange(tmp_path, np.array([0, 5], np.uint32), name='"a" or "b')
+    folder = atlas.export(tmp_path / "o", format="nifti")
+    table = pd.read_csv(next(folder.rglob("*_atlas-*.tsv")), sep="\t")
+    assert table["name"].to_list() == ['"a" or "b']
 
 
 def flattened(graph: dict[str, Any]) -> list[tuple[dict[str, Any], list[int]]]:

@@ -150,7 +150,9 @@ def _tsv(rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    return _MISSING if value is None else one_line(str(value)) or _MISSING
+    text = "" if value is None else one_line(str(value))
+    # A quote at the start would be taken for that of a quoted cell, to the next quote anywhere.
+    return '"' + text.replace('"', '""') + '"' if text.startswith('"') else text or _MISSING
 
 
 def bids_label(name: str) -> str:
