@@ -133,6 +133,21 @@ def test_too_many_labels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert told[-1][0] == told[-1][1]
 
 
+def test_stacks_do_without_compact_labels_that_no_structure_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels without a structure count, too."""
+    monkeypatch.setattr(compact, "MOST", 2)
+    atlas = _strange(tmp_path, np.array([0, 5, 6, 7], np.uint32))
+    told: list[tuple[int, int]] = []
+    folder = atlas.export(
+        tmp_path / "out", format="tiff", fn_update=lambda done, total: told.append((done, total))
+    )
+    assert not (folder / "labels.tif").exists()
+    assert (folder / "annotation.tif").exists()
+    assert told[-1][0] == told[-1][1]
+
+
 def test_names_stay_on_their_line(tmp_path: Path) -> None:
     """Quotes, tabs and line ends in a name do not break the files."""
     atlas = _strange(tmp_path, np.array([0, 5], np.uint32), name='a "b"\tc\nd#')

@@ -57,9 +57,8 @@ class CompactLabels:
         return table(rows, columns=_COLUMNS)
 
 
-def fits(terminology: Terminology) -> bool:
-    """Say whether 16 bits number the structures."""
-    return len(terminology) <= MOST
+class TooManyLabelsError(InvalidInputError):
+    """16 bits do not number the labels of an atlas."""
 
 
 def compact_labels(atlas: Atlas) -> CompactLabels:
@@ -67,11 +66,11 @@ def compact_labels(atlas: Atlas) -> CompactLabels:
 
     Raises
     ------
-    InvalidInputError
+    TooManyLabelsError
         If there are more than 65535.
     """
     annotation, terminology = images_of(atlas)[0], atlas.terminology
-    unlisted = _unlisted(annotation, terminology)
+    unlisted = _unlisted(annotation, terminology) if len(terminology) <= MOST else []
     regions = regions_of(atlas)
     regions += [Region(one, None, str(one), f"label {one}", (one,), _GREY) for one in unlisted]
     if len(regions) > MOST:
@@ -79,7 +78,7 @@ def compact_labels(atlas: Atlas) -> CompactLabels:
             f"The atlas has {len(regions)} labels; tools with compact labels take {MOST}. "
             "The formats nifti and nrrd hold them all."
         )
-        raise InvalidInputError(message)
+        raise TooManyLabelsError(message)
 
     def blocks() -> Iterator[npt.NDArray[Any]]:
         for block in annotation.blocks():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.formats.packaged_writing import write_stack
 from bg_atlasapi.formats.tools.base import Image, ToolWriter, images_of, regions_of
-from bg_atlasapi.formats.tools.compact import NAME, compact_labels, fits
+from bg_atlasapi.formats.tools.compact import NAME, TooManyLabelsError, compact_labels
 from bg_atlasapi.formats.tools.structure_files import structure_table
 
 if TYPE_CHECKING:
@@ -30,18 +30,22 @@ class Stacks(ToolWriter):
         self._images = images_of(self.atlas)
 
     def work(self) -> int:
-        """Return the bytes of all volumes."""
-        voxels = self._images[0].nbytes // self._images[0].dtype.itemsize
-        labels = 2 * voxels if fits(self.atlas.terminology) else 0
-        return sum(image.nbytes for image in self._images) + labels
+        """Return the bytes of all volumes and of the compact labels."""
+        return sum(image.nbytes for image in self._images) + self._labels_work()
+
+    def _labels_work(self) -> int:
+        return 2 * self._images[0].nbytes // self._images[0].dtype.itemsize
 
     def write(self) -> None:
         """Write ``<volume>.tif``, ``labels.csv`` and ``structures.csv``."""
         self.target.mkdir(parents=True)
         for image in self._images:
             self._stack(image)
-        if fits(self.atlas.terminology):
+        try:
             compact = compact_labels(self.atlas)
+        except TooManyLabelsError:  # the ids are there all the same
+            self.done(self._labels_work())
+        else:
             self._stack(compact.image)
             (self.target / f"{NAME}.csv").write_bytes(compact.table())
         (self.target / "structures.csv").write_bytes(structure_table(regions_of(self.atlas)))
