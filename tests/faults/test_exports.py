@@ -119,6 +119,24 @@ def test_a_full_or_closed_disk(
     assert atlas.export(tmp_path / "out", format=form).is_dir()
 
 
+@pytest.mark.parametrize("form", ["packaged", "tiff"])
+def test_a_full_disk_as_numpy_tells_it(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays that are cut short come as an error without a number."""
+    import tifffile
+
+    def cut_short(*_: Any, **__: Any) -> None:
+        message = "9120 requested and 2040 written"
+        raise OSError(message)
+
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    monkeypatch.setattr(tifffile.TiffWriter, "write", cut_short)
+    with pytest.raises(StorageError, match="export tiny_mouse_100um: the disk of"):
+        atlas.export(tmp_path / "out", format=form)
+    assert left_in(tmp_path / "out") == []
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_there_is_not_replaced_unless_asked(form: str, tmp_path: Path) -> None:
     """The second export is refused and changes nothing; with overwrite it replaces the first."""

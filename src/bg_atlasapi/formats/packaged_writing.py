@@ -6,6 +6,7 @@ besides ``structures.json`` for the tools that read it.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -151,9 +152,20 @@ def write_stack(
         Of the stack.
     **tags
         What else ``tifffile`` is to write.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, always with its ``errno``.
     """
     import tifffile
 
     size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
-    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_BYTES) as writer:
-        writer.write(planes, shape=tuple(shape), dtype=dtype, photometric="minisblack", **tags)
+    try:
+        with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_BYTES) as writer:
+            writer.write(planes, shape=tuple(shape), dtype=dtype, photometric="minisblack", **tags)
+    except OSError as error:
+        # numpy tells how much of an array it wrote and not why it stopped: the disk is full.
+        if type(error) is OSError and error.errno is None:
+            raise OSError(errno.ENOSPC, str(error), str(path)) from error
+        raise
