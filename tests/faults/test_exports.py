@@ -378,6 +378,32 @@ def test_an_installed_atlas_that_an_export_replaces(
     assert not update_atlases.verify_atlas("tiny_mouse_100um").damaged
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_link_to_nowhere_is_in_the_way(form: str, tmp_path: Path) -> None:
+    """It is replaced when asked for, and not before."""
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    there = tmp_path / "out" / atlas.export(tmp_path / "a", form).relative_to(tmp_path / "a")
+    there.parent.mkdir(parents=True)
+    there.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(AlreadyThereError, match=there.name):
+        atlas.export(tmp_path / "out", form)
+    assert there.is_symlink()
+    atlas.export(tmp_path / "out", form, overwrite=True)
+    assert there.is_dir()
+    assert not there.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_a_killed_export_of_an_odd_name_left_is_removed(tmp_path: Path) -> None:
+    """Brackets in names are themselves, no pattern."""
+    folder = tiny_package(tmp_path).rename(tmp_path / "my [x]_100um_v1.0")
+    arguments = [str(folder), str(tmp_path / "out"), "1", "packaged"]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False)
+    assert done.returncode == 9
+    Atlas.from_path(folder).export(tmp_path / "out", "packaged")
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["my [x]_100um_v1.0"]
+
+
 def test_what_others_put_in_place_of_a_killed_export_stays(tmp_path: Path) -> None:
     """Its folder has the same path, and is another one."""
     source, out = tiny_package(tmp_path), tmp_path / "out"

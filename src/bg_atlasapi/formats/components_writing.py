@@ -19,7 +19,13 @@ from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.formats import components, draco_writing, precomputed_labels, terminology_csv
 from bg_atlasapi.formats.blocks import blocks
 from bg_atlasapi.formats.csv_text import csv_text
-from bg_atlasapi.formats.exporting import Job, checked_name, forget_replaced, meshes_of
+from bg_atlasapi.formats.exporting import (
+    Job,
+    can_be_a_name,
+    checked_name,
+    forget_replaced,
+    meshes_of,
+)
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
 from bg_atlasapi.late import np
@@ -63,8 +69,9 @@ class Components:
         self._list = job.layer / COMPONENT_STORE / "atlases" / _CONF
         self._check()
         metadata = self._atlas.metadata
-        plain = checked_name(str(metadata.get("name") or job.name.rpartition("_")[0] or job.name))
+        self._plain_name = str(metadata.get("name") or job.name.rpartition("_")[0] or job.name)
         taken = _locations_of_others(job.layer / COMPONENT_STORE, self._location)
+        plain = self._plain_name if can_be_a_name(self._plain_name) else job.name
         self._name_components(plain, metadata)
         if taken & self._locations():
             self._name_components(job.name, {})
@@ -72,7 +79,6 @@ class Components:
             where = job.layer / COMPONENT_STORE / min(shared).lstrip("/")
             message = f"{where} is part of another atlas, too. Export into another folder."
             raise AlreadyThereError(message)
-        self._plain_name = plain
 
     def _check(self) -> None:
         """Refuse what the layout cannot hold, or to lose, before anything is written."""

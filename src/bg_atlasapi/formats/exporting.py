@@ -8,6 +8,7 @@ What is exported is what lies on disk: arrays that callers edited stay theirs.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -184,10 +185,15 @@ def checked_name(name: str) -> str:
     InvalidInputError
         If it has characters that no published name has.
     """
-    if not _NAME.fullmatch(name):
+    if not can_be_a_name(name):
         text = "letters, digits, '_', '-', '+' and '.'"
         raise InvalidInputError(f"{name!r} cannot be the name of a folder or file; use {text}.")
     return name
+
+
+def can_be_a_name(text: str) -> bool:
+    """Say whether a text has only characters that names of published atlases have."""
+    return bool(_NAME.fullmatch(text))
 
 
 def _work(atlas: Atlas) -> int:
@@ -230,13 +236,18 @@ def forget_replaced(job: Job, layout: str) -> None:
 
 
 def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool) -> None:
-    there = [path / folder for folder in folders if (path / folder).exists()]
+    there = [path / folder for folder in folders if _is_there(path / folder)]
     if there and not overwrite:
         message = (
             f"{', '.join(map(str, there))} is there already. Export into another folder, or "
             "replace it with overwrite=True (--overwrite)."
         )
         raise AlreadyThereError(message)
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is anything, also a link to something that is gone."""
+    return path.exists() or path.is_symlink()
 
 
 def _place(staging: Path, path: Path, folders: Sequence[str]) -> None:
@@ -255,7 +266,7 @@ def _place(staging: Path, path: Path, folders: Sequence[str]) -> None:
 
     try:
         for folder in reversed(folders):
-            if (path / folder).exists():
+            if _is_there(path / folder):
                 move(path / folder, staging / _OLD / folder)
         for folder in folders:
             move(staging / _NEW / folder, path / folder)
@@ -270,7 +281,7 @@ def _place(staging: Path, path: Path, folders: Sequence[str]) -> None:
 
 def _clear_abandoned(path: Path, name: str) -> None:
     """Remove what an export that was killed left behind, also if that was amid its renaming."""
-    for one in path.glob(f".{name}~*") if path.is_dir() else ():
+    for one in path.glob(f".{glob.escape(name)}~*") if path.is_dir() else ():
         if disk.maker_is_gone(one.name):
             with contextlib.suppress(OSError):
                 _take_back(one, path)

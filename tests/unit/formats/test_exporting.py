@@ -448,6 +448,17 @@ def test_names_come_from_folder_or_metadata(tmp_path: Path) -> None:
         exporting.identity(tmp_path / "copy", {**metadata, "name": "../../etc"})
 
 
+def test_a_name_that_no_folder_can_have_stays_in_the_metadata(tmp_path: Path) -> None:
+    """The components are called as the atlas's folder is."""
+    atlas = Atlas.from_path(tiny_package(tmp_path))
+    path = atlas.root_dir / "metadata.json"
+    path.write_text(json.dumps({**atlas.metadata, "name": "Tiny mouse, ä"}), encoding="utf-8")
+    store = Atlas.from_path(Atlas.from_path(atlas.root_dir).export(tmp_path / "v3"))
+    assert store.metadata["name"] == "Tiny mouse, ä"
+    assert store.metadata["template"]["name"] == "tiny_mouse_100um-template"
+    assert_equal_volumes(atlas, store)
+
+
 def test_big_stacks_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past 4 GB the classic form ends; the reader maps the other as well."""
     import tifffile
