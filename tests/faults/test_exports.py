@@ -235,6 +235,24 @@ def test_a_component_that_two_atlases_name_is_not_replaced(tmp_path: Path) -> No
     assert left_in(tmp_path / "out") == before
 
 
+def test_a_component_that_another_atlas_came_to_need_meanwhile(tmp_path: Path) -> None:
+    """Two exports at once would take the same names; the one that ends first has them."""
+    first = Atlas.from_path(tiny_package(tmp_path))
+    second = Atlas.from_path(tiny_package(tmp_path, name="tiny_mouse_9um"))
+    theirs: list[Path] = []
+
+    def meanwhile(*_: int) -> None:
+        if not theirs:
+            theirs.append(tmp_path)
+            theirs[0] = second.export(tmp_path / "out")
+
+    with pytest.raises(AlreadyThereError, match="is part of another atlas"):
+        first.export(tmp_path / "out", overwrite=True, fn_update=meanwhile)
+    assert np.array_equal(Atlas.from_path(theirs[0]).annotation, second.annotation)
+    first.export(tmp_path / "out", overwrite=True)
+    assert np.array_equal(Atlas.from_path(theirs[0]).annotation, second.annotation)
+
+
 def test_a_list_of_atlases_that_cannot_be_read(tmp_path: Path) -> None:
     """It is found before anything is written, and is not lost."""
     conf = tmp_path / "out/brainglobe-atlasapi/atlases/last_versions.conf"

@@ -70,15 +70,10 @@ class Components:
         self._check()
         metadata = self._atlas.metadata
         self._plain_name = str(metadata.get("name") or job.name.rpartition("_")[0] or job.name)
-        taken = _locations_of_others(job.layer / COMPONENT_STORE, self._location)
         plain = self._plain_name if can_be_a_name(self._plain_name) else job.name
         self._name_components(plain, metadata)
-        if taken & self._locations():
+        if self._shared():
             self._name_components(job.name, {})
-        if shared := taken & self._locations():
-            where = job.layer / COMPONENT_STORE / min(shared).lstrip("/")
-            message = f"{where} is part of another atlas, too. Export into another folder."
-            raise AlreadyThereError(message)
 
     def _check(self) -> None:
         """Refuse what the layout cannot hold, or to lose, before anything is written."""
@@ -118,11 +113,17 @@ class Components:
     def _components(self) -> list[_Stated]:
         return [*self._named.values(), *self._references]
 
-    def _locations(self) -> set[str]:
-        return {one["location"] for one in self._components()}
+    def _shared(self) -> set[str]:
+        """Return the locations of components that other atlases of the store name, now."""
+        taken = _locations_of_others(self._job.layer / COMPONENT_STORE, self._location)
+        return taken & {one["location"] for one in self._components()}
 
     def folders(self) -> Sequence[str]:
         """Return the folders of the components, then that of the manifest."""
+        if shared := self._shared():
+            where = self._job.layer / COMPONENT_STORE / min(shared).lstrip("/")
+            message = f"{where} is part of another atlas, too. Export into another folder."
+            raise AlreadyThereError(message)
         locations = [one["location"] for one in self._components()]
         return [f"{COMPONENT_STORE}{one}" for one in (*locations, self._location)]
 

@@ -80,7 +80,11 @@ class Writer(Protocol):
     def __init__(self, job: Job) -> None: ...
 
     def folders(self) -> Sequence[str]:
-        """Return the folders (or files) to be made, POSIX; with the last the atlas is there."""
+        """Return the folders (or files) to be made, POSIX; with the last the atlas is there.
+
+        Asked for before the work and again after it, when others may have come to need them:
+        raises ``AlreadyThereError`` then.
+        """
 
     def write(self) -> None:
         """Make them below ``job.staging``."""
@@ -143,14 +147,14 @@ def export(
         _clear_abandoned(path, name)
         job = Job(atlas, name, version, path, staging / _NEW, Tally(report, EXPORT, _work(atlas)))
         writer: Writer = getattr(import_module(f"{__package__}.{module}"), kind)(job)
-        folders = list(writer.folders())
+        folders = writer.folders()
         _refuse_what_is_there(path, folders, overwrite=overwrite)
         try:
             job.staging.mkdir(parents=True)
             writer.write()
             files = [one for one in job.staging.rglob("*") if one.is_file()]
             settle(job.staging, [one.relative_to(job.staging).as_posix() for one in files])
-            _refuse_what_is_there(path, folders, overwrite=overwrite)
+            _refuse_what_is_there(path, writer.folders(), overwrite=overwrite)
             _place(staging, path, folders)
         finally:
             with contextlib.suppress(OSError):
