@@ -31,7 +31,7 @@ from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
 from bg_atlasapi.late import np
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.volume import VolumeSource
-from bg_atlasapi.store import disk
+from bg_atlasapi.store import cache, disk
 from bg_atlasapi.store.inventory import COMPONENT_STORE, COMPONENTS, Entry, Inventory, sha256_of
 
 if TYPE_CHECKING:
@@ -141,11 +141,18 @@ class Components:
         (folder / _INVENTORY).write_bytes(self._inventory().to_text().encode())
 
     def placed(self) -> None:
-        """Forget what was installed in its place; name the atlas in ``last_versions.conf``."""
+        """Forget what was installed in its place; name the atlas in ``last_versions.conf``.
+
+        All exports of the store are named: of several at once, each may have overwritten the list
+        that another had just written, but the last one finds them all.
+        """
         forget_replaced(self._job, COMPONENTS)
         known = self._listed()
-        before = known.get(self._job.name, "")
-        known[self._job.name] = max(before, self._job.version, key=_version_key)
+        for path in self._list.parent.glob(f"*/*/{_INVENTORY}"):
+            name, folder = path.parts[-3:-1]
+            if cache.parse_version_folder(folder):
+                version = folder.replace("_", ".")
+                known[name] = max(known.get(name, ""), version, key=_version_key)
         lines = [f"{name} = {version}" for name, version in sorted(known.items())]
         disk.write_text(self._list, "\n".join(["[atlases]", *lines, ""]))
 

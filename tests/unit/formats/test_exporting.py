@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,6 +217,19 @@ def test_atlases_of_one_name_share_a_store(tmp_path: Path) -> None:
     assert len([*(tmp_path / "v3" / STORE / "templates").iterdir()]) == 4
     conf = (tmp_path / "v3" / STORE / "atlases" / "last_versions.conf").read_text()
     assert conf == "[atlases]\ntiny_mouse_100um = 1.0\ntiny_mouse_50um = 1.0\n"
+
+
+def test_a_lost_line_of_the_list_comes_back(tmp_path: Path) -> None:
+    """As when two exports end at once; what is no export, or no version, is not named."""
+    for name in ("a_100um", "b_100um"):
+        Atlas.from_path(tiny_package(tmp_path, name=name)).export(tmp_path / "v3")
+    atlases = tmp_path / "v3" / STORE / "atlases"
+    (atlases / "last_versions.conf").write_text("[atlases]\nother_1um = 4.5\na_100um = 1.2\n")
+    shutil.copytree(atlases / "a_100um/1_0", atlases / "b_100um/old")
+    (atlases / "plain_1um/1_0").mkdir(parents=True)
+    Atlas.from_path(tiny_package(tmp_path, name="c_100um")).export(tmp_path / "v3")
+    listed = (atlases / "last_versions.conf").read_text().splitlines()
+    assert listed[1:] == ["a_100um = 1.2", "b_100um = 1.0", "c_100um = 1.0", "other_1um = 4.5"]
 
 
 def test_the_inventory_lists_every_file(tmp_path: Path) -> None:
