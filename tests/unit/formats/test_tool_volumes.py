@@ -314,3 +314,14 @@ def test_a_reference_of_another_shape_is_refused(tmp_path: Path) -> None:
     for form in ("nifti", "nrrd", "tiff"):
         with pytest.raises(InvalidInputError, match="'nissl' has the shape"):
             atlas.export(tmp_path / "out", format=form)
+
+
+@pytest.mark.parametrize("name", ["labels", "Labels"])
+def test_a_reference_that_is_called_as_the_labels_are(name: str, tmp_path: Path) -> None:
+    """One of them would replace the other, on some disks."""
+    folder = tiny_package(tmp_path)
+    stated = (folder / "metadata.json").read_text().replace('"nissl"', f'"{name}"')
+    (folder / "metadata.json").write_text(stated)
+    (folder / "nissl.tiff").rename(folder / f"{name}.tiff")
+    with pytest.raises(InvalidInputError, match=f"'{name}' cannot be .*: it is taken"):
+        Atlas.from_path(folder).export(tmp_path / "out", format="tiff")

@@ -140,12 +140,11 @@ def images_of(atlas: Atlas) -> list[Image]:
         depth = _depth(space.shape, 1)
         kind = np.dtype(np.uint8)
         found.append(Image(HEMISPHERES, space.shape, kind, True, lambda: halves(space, depth)))  # noqa: FBT003 - fields in order
-    taken = {one.name.casefold() for one in found}
+    names = {one.name.casefold() for one in found}
     for name, volume in atlas.references.items():
-        if checked_name(name).casefold() in taken:
-            message = f"{name!r} cannot be the name of an additional reference here: it is taken."
-            raise InvalidInputError(message)
-        taken.add(name.casefold())
+        if checked_name(name).casefold() in names:
+            raise InvalidInputError(taken(name))
+        names.add(name.casefold())
         found.append(_stored(name, volume))
     for one in found:
         if one.shape != atlas.space.shape:
@@ -155,6 +154,11 @@ def images_of(atlas: Atlas) -> list[Image]:
             )
             raise InvalidInputError(message)
     return found
+
+
+def taken(name: str) -> str:
+    """Say that an additional reference has the name of another file."""
+    return f"{name!r} cannot be the name of an additional reference here: it is taken."
 
 
 def _stored(name: str, volume: VolumeSource, *, labels: bool = False) -> Image:

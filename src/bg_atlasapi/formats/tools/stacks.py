@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats.packaged_writing import write_stack
-from bg_atlasapi.formats.tools.base import Image, ToolWriter, images_of, regions_of
+from bg_atlasapi.formats.tools.base import Image, ToolWriter, images_of, regions_of, taken
 from bg_atlasapi.formats.tools.compact import NAME, TooManyLabelsError, compact_labels
 from bg_atlasapi.formats.tools.structure_files import structure_table
 
@@ -28,6 +29,9 @@ class Stacks(ToolWriter):
     def check(self) -> None:
         """Refuse volumes of other shapes, and a reference that is called as the labels are."""
         self._images = images_of(self.atlas)
+        for image in self._images:
+            if image.name.casefold() == NAME:
+                raise InvalidInputError(taken(image.name))
 
     def work(self) -> int:
         """Return the bytes of all volumes and of the compact labels."""
