@@ -273,12 +273,29 @@ def test_an_unknown_format_names_those_there_are(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_is_no_folder_to_export_into(tmp_path: Path) -> None:
-    """It stays as it was."""
+@pytest.mark.parametrize("target", ["file", "file/below/it", "link/x"])
+def test_a_file_is_no_folder_to_export_into(target: str, tmp_path: Path) -> None:
+    """It stays as it was, and so does a link to nowhere."""
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(AlreadyThereError, match="is a file"):
-        Atlas.from_path(tiny_package(tmp_path)).export(tmp_path / "file")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(AlreadyThereError, match="(file|link) is a file"):
+        Atlas.from_path(tiny_package(tmp_path)).export(tmp_path / target)
     assert (tmp_path / "file").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_in_the_place_of_a_folder_of_the_store(tmp_path: Path) -> None:
+    """It is found before the work, and nothing is left."""
+    place = tmp_path / "out/brainglobe-atlasapi"
+    place.mkdir(parents=True)
+    (place / "templates").write_text("mine")
+    told: list[int] = []
+    with pytest.raises(AlreadyThereError, match="templates is a file"):
+        Atlas.from_path(tiny_package(tmp_path)).export(
+            tmp_path / "out", fn_update=lambda done, _: told.append(done)
+        )
+    assert not told
+    assert [one.name for one in left_in(place)] == ["templates"]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -139,8 +139,6 @@ def export(
     if format not in FORMATS:
         message = f"There is no format {format!r}. Formats: {', '.join(FORMATS)}."
         raise InvalidInputError(message)
-    if path.exists() and not path.is_dir():
-        raise AlreadyThereError(f"{path} is a file; name a folder to export into.")
     module, _, kind = FORMATS[format].partition(":")
     with disk.explained(path, f"export {name}", advice=_ADVICE):
         staging = path / disk.unique(f".{name}")
@@ -240,6 +238,8 @@ def forget_replaced(job: Job, layout: str) -> None:
 
 
 def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool) -> None:
+    for folder in folders:
+        _refuse_a_file((path / folder).parent)
     there = [path / folder for folder in folders if _is_there(path / folder)]
     if there and not overwrite:
         message = (
@@ -247,6 +247,13 @@ def _refuse_what_is_there(path: Path, folders: Sequence[str], *, overwrite: bool
             "replace it with overwrite=True (--overwrite)."
         )
         raise AlreadyThereError(message)
+
+
+def _refuse_a_file(folder: Path) -> None:
+    """Raise if a folder is none, or cannot be made since one above it is none."""
+    there = next((one for one in (folder, *folder.parents) if _is_there(one)), folder)
+    if _is_there(there) and not there.is_dir():
+        raise AlreadyThereError(f"{there} is a file; name a folder to export into.")
 
 
 def _is_there(path: Path) -> bool:
