@@ -19,7 +19,7 @@ from bg_atlasapi.formats.draco_meshes import DracoMeshes
 from bg_atlasapi.formats.mesh_files import read_obj
 
 Write = Callable[..., Path]
-POINTS = np.array([[100, 50, 20], [400, 60, 30], [200, 350, 40], [150, 90, 480]], np.float64)
+POINTS = np.array([[250, 50, 20], [480, 60, 30], [320, 350, 40], [280, 90, 480]], np.float64)
 STEP = 460 / 65535  # of the quantisation, µm
 
 
