@@ -181,11 +181,13 @@ def test_boxes(atlas: Atlas, lo: Any, hi: Any, unit: str, expected: Any) -> None
         ((0, 0, 0), (1, 1, np.nan), "um", "finite number"),
         ((0, 0, 0), (1, np.inf, 1), "um", "finite number"),
         ("abc", (1, 1, 1), "um", "finite number"),
+        ((0, 0, 0), (10**400, 1, 1), "um", "finite number"),
         ((5, 0, 0), (4, 1, 1), "um", "ends at .* before it begins"),
         ((0, 0, 0), (1, 1, 1), "inch", "'inch' is not a unit"),
+        ((0, 0, 0), (1, 1, 1), ["um"], "is not a unit"),
     ],
 )
-def test_boxes_that_mean_nothing(atlas: Atlas, lo: Any, hi: Any, unit: str, match: str) -> None:
+def test_boxes_that_mean_nothing(atlas: Atlas, lo: Any, hi: Any, unit: Any, match: str) -> None:
     """Corners that are not finite, not three, or the wrong way round."""
     with pytest.raises(InvalidInputError, match=match):
         atlas.volumes["annotation"].box(lo, hi, unit)
@@ -390,9 +392,17 @@ def test_levels(v3: Atlas) -> None:
         assert np.array_equal(stored.level(100)[...], whole)
         uneven = volume.level((100, 200, 500))
         assert np.array_equal(uneven[1:, ::-1], reduce_blocks(whole, (1, 2, 5), how)[1:, ::-1])
-    for wrong in (150, 50, 0, -100, np.nan, "fine", (100, 200), None):
+    for wrong in (150, 50, 0, -100, np.nan, 10**400, "fine", (100, 200), None):
         with pytest.raises(InvalidInputError):
             v3.volumes["annotation"].level(wrong)
+
+
+def test_a_level_of_one_voxel(atlas: Atlas) -> None:
+    """Voxels far larger than the volume take no more memory, and are the mode of all of it."""
+    volume = atlas.volumes["annotation"]
+    expected = reduce_blocks(volume[...], volume.shape, MODE)
+    for size in (1e5, 1e12, 1e300):
+        assert np.array_equal(volume.level(size)[...], expected)
 
 
 def test_levels_that_were_not_downloaded_are_not_there(v3: Atlas) -> None:

@@ -107,9 +107,10 @@ class Downsampled(ChunkedSource):
 
     def _finer(self, indices: npt.NDArray[np.intp], axis: int) -> npt.NDArray[np.intp]:
         """Return the indices, along an axis, of the finer voxels that coarse ones are made of."""
-        factor = self.factors[axis]
+        length = self.base.shape[axis]
+        factor = min(self.factors[axis], length)  # one voxel may be far larger than the volume
         fine = (indices[:, np.newaxis] * factor + np.arange(factor)).reshape(-1)
-        return fine[fine < self.base.shape[axis]]
+        return fine[fine < length]
 
     def _decode(self, place: Place, _scratch: bytearray | None) -> npt.NDArray[Any]:
         pairs = zip(place, self.chunks, self.shape, strict=True)

@@ -173,7 +173,7 @@ class Volume:
         for corner, rounded in ((lo, np.floor), (hi, np.ceil)):
             try:
                 given = np.asarray(corner, np.float64)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 given = np.empty(0)
             if given.shape != (3,) or not np.isfinite(given).all():
                 text = f"A corner of a box is a finite number for each axis, got {corner!r}."

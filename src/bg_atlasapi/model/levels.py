@@ -57,11 +57,11 @@ def as_spacing(resolution_um: object) -> Triplet:
     InvalidInputError
         If it is no voxel size.
     """
-    several = hasattr(resolution_um, "__len__") and not isinstance(resolution_um, str)
+    several = hasattr(resolution_um, "__len__") and not isinstance(resolution_um, str | bytes)
     given: Any = resolution_um if several else [resolution_um] * 3
     try:
         sizes = [float(size) for size in given]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         sizes = []
     if len(sizes) != 3 or not all(math.isfinite(size) and size > 0 for size in sizes):
         message = f"A voxel size is a number of µm, or three, got {resolution_um!r}."

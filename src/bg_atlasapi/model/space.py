@@ -62,7 +62,7 @@ class CoordinateSpace:
         """
         if unit == "voxel":
             return 1.0, (1.0, 1.0, 1.0)
-        if unit not in UM_PER_UNIT:
+        if unit not in UNITS:
             message = f"{unit!r} is not a unit of coordinates; use one of {', '.join(UNITS)}."
             raise InvalidInputError(message)
         return UM_PER_UNIT[unit], self.spacing_um
