@@ -24,10 +24,17 @@ def inside(folder: Path, stated: str) -> Path | None:
     parts = [part for part in PurePosixPath(stated).parts if part != "/"]
     if not parts or any(part == ".." or "\\" in part or ":" in part for part in parts):
         return None
-    if "\0" in stated:
+    if "\0" in stated or not all(_can_be_a_name(part) for part in parts):
         return None
     path = folder.joinpath(*parts)
     return path if stays_inside(path, folder) else None
+
+
+def _can_be_a_name(part: str) -> bool:
+    try:
+        return len(part.encode()) < 256
+    except UnicodeEncodeError:  # half a character, as JSON can spell it
+        return False
 
 
 def stays_inside(path: Path, folder: Path) -> bool:

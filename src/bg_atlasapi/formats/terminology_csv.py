@@ -84,6 +84,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             columns = [name.strip() for name in next(reader, [])]
+            twice = sorted({name for name in columns if name and columns.count(name) > 1})
+            if twice:
+                text = f"{path.name} has the column {', '.join(twice)} more than once."
+                raise InvalidAtlasError(path, [Finding("terminology-column", text, "error")])
             missing = [name for name in _NEEDED if name not in columns]
             if missing:
                 text = f"{path.name} lacks the column {', '.join(missing)}."

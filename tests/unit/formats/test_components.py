@@ -179,6 +179,8 @@ def test_a_manifest_that_is_wrong_says_why(
         "C:/x/3_0",
         "..\\x\\3_0",
         "a\0/b",
+        "templates/\ud800/3_0",
+        f"templates/{'x' * 300}/3_0",
     ],
 )
 def test_a_location_outside_the_store_is_refused(
@@ -264,6 +266,7 @@ def test_a_volume_of_another_shape_raises(tmp_path: Path, write_store: Write) ->
         ("#088C85", "teal", "color_hex_triplet must be"),
         ("MBA:70001, MBA:8]", "MBA:5, MBA:8]", "names 'MBA:5'"),
         ("identifier,parent", "id,parent", "lacks the column identifier"),
+        ("color_hex_triplet,root", "name,root", "has the column name more than once"),
         ('"Area', '"Ar"ea', "not a table"),
     ],
 )
