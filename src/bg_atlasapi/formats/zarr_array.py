@@ -10,6 +10,7 @@ Of an atlas whose files come on demand, the check has the chunks here before the
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,7 @@ class ZarrArray:
         self.layout: ArrayLayout = read_layout(folder, check)
         pairs = zip(self.layout.stored_shape, self.layout.chunk_shape, strict=True)
         self._per_file = tuple(whole // part for whole, part in pairs)
+        self._most_bytes = max(one.most for one in self.layout.pipelines)
         self._indexes: dict[Place, npt.NDArray[np.uint64] | None] = {}
         self._has_data = False
 
@@ -117,12 +119,12 @@ class ZarrArray:
         self._check(path)
         try:
             with path.open("rb") as file:
-                if offset < 0:
-                    end = file.seek(0, 2)
-                    file.seek(max(end + offset, 0))
-                elif offset:
-                    file.seek(min(offset, 2**63 - 1))
-                return file.read(size if size < 2**62 else -1)
+                end = os.fstat(file.fileno()).st_size
+                start = min(offset if offset >= 0 else max(end + offset, 0), end)
+                file.seek(start)
+                # A shard may state any number, and a file of holes be as long as it likes.
+                there = end - start
+                return file.read(min(there if size < 0 else size, there, self._most_bytes + 1))
         except FileNotFoundError:
             self._require_data()
             return None

@@ -133,7 +133,17 @@ def crc32c(data: bytes) -> int:
         return register ^ 0xFFFFFFFF
 
 
-def _by_numcodecs(name: str, data: _Bytes, _most: int, _into: memoryview | None) -> _Bytes:
+def _by_numcodecs(name: str, data: _Bytes, most: int, _into: memoryview | None) -> _Bytes:
+    # The C libraries believe what a chunk says of itself: they reserve that much memory, and blosc
+    # reads on behind the end of a chunk that was cut short.
+    is_blosc = name == "blosc"
+    if len(data) < (16 if is_blosc else 4):
+        raise DamagedChunk("it is shorter than its header")
+    (decoded,) = struct.unpack_from("<I", data, 4 if is_blosc else 0)
+    if decoded > most:
+        raise DamagedChunk(f"it should decode to at most {most:,} bytes and gives more")
+    if is_blosc and (stored := struct.unpack_from("<I", data, 12)[0]) != len(data):
+        raise DamagedChunk(f"its header says {stored:,} bytes, and it has {len(data):,}")
     numcodecs = import_module("numcodecs")
     try:
         return bytes(numcodecs.get_codec({"id": name}).decode(data))
@@ -249,6 +259,14 @@ class Pipeline:
             return self.size + 4 * len(self.names)
         return None
 
+    @property
+    def most(self) -> int:
+        """Bytes of a stored chunk at most, and of what stands between two of its codecs.
+
+        There may be a little more than the array: headers, checksums.
+        """
+        return self.size + self.size // 8 + 4096
+
     def decode(self, data: _Bytes, scratch: bytearray | None = None) -> npt.NDArray[Any]:
         """Return the chunk's array, of native byte order, perhaps read-only.
 
@@ -265,11 +283,11 @@ class Pipeline:
         DamagedChunk
             If the bytes do not decode to an array of this shape.
         """
-        # Between two codecs there may be a little more than the array: headers, checksums.
-        most = self.size + self.size // 8 + 4096
+        if len(data) > self.most:
+            raise DamagedChunk(f"it should have at most {self.most:,} bytes and has more")
         for position, name in reversed([*enumerate(self.names)]):
             last = scratch is not None and position == 0
-            data = _step(name)(data, most, memoryview(scratch) if last and scratch else None)
+            data = _step(name)(data, self.most, memoryview(scratch) if last and scratch else None)
         if len(data) != self.size:
             what = "more" if len(data) > self.size else f"{len(data):,}"
             raise DamagedChunk(f"it should decode to {self.size:,} bytes and gives {what}")

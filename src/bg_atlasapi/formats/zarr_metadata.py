@@ -21,6 +21,8 @@ from bg_atlasapi.late import np
 
 _MM_PER_UNIT = {"meter": 1e3, "centimeter": 10.0, "millimeter": 1.0, "micrometer": 1e-3}
 _MM_PER_UNIT |= {"nanometer": 1e-6, "angstrom": 1e-7}
+# Of a chunk; no more than this is set aside because a description of a small array says so.
+_MOST_BYTES = 1 << 30
 _TYPES = {"bool", "float16", "float32", "float64"}
 _TYPES |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
@@ -60,6 +62,11 @@ class ArrayLayout:
     index: Pipeline | None = None
     index_at_end: bool = True
 
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """What decodes its files: chunks, and the index of a shard if there is one."""
+        return (self.pipeline,) if self.index is None else (self.pipeline, self.index)
+
     def file_name(self, place: Sequence[int]) -> str:
         """Return the name of a chunk's file relative to the array's folder."""
         name = self.separator.join(str(number) for number in place)
@@ -83,13 +90,25 @@ def read_layout(folder: Path, check: Check) -> ArrayLayout:
     check(path)
     stated = read_json_file(path)
     try:
-        return _version_2(stated) if version_2 else _version_3(stated)
+        layout = _version_2(stated) if version_2 else _version_3(stated)
+        _require_size(layout)
     except UnknownCodec as problem:
         raise InvalidAtlasError(path, [Finding("zarr-codec", str(problem), "error")]) from None
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"cannot be understood: {error}"
         text = f"This description of a Zarr array {what}."
         raise InvalidAtlasError(path, [Finding("zarr-metadata", text, "error")]) from error
+    return layout
+
+
+def _require_size(layout: ArrayLayout) -> None:
+    """Refuse arrays that no memory holds, and chunks that are many times their array."""
+    size = layout.dtype.itemsize
+    whole, chunk = math.prod(layout.shape) * size, layout.pipeline.size
+    if whole >= 2**63:
+        raise ValueError(f"an array of {layout.shape} {layout.dtype} is too large")
+    if chunk > max(_MOST_BYTES, 8 * whole):
+        raise ValueError(f"chunks of {layout.chunk_shape} are too large for {layout.shape}")
 
 
 def _version_3(stated: Mapping[str, Any]) -> ArrayLayout:
@@ -160,7 +179,13 @@ def _data_type(stated: Any) -> str:
 def _fill(stated: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(stated, str) and stated.startswith("0x"):
         return np.array([int(stated, 16)], f"u{dtype.itemsize}").view(dtype)[0]
-    return dtype.type(0 if stated is None else stated)  # "NaN", "-Infinity" are read by numpy
+    if stated is None:
+        return dtype.type(0)
+    if dtype.kind == "f" and isinstance(stated, str):
+        return dtype.type(stated)  # "NaN", "-Infinity"
+    if not isinstance(stated, bool | int | float) or (dtype.kind in "iu" and stated % 1):
+        raise ValueError(f"{stated!r} is no value of {dtype}")
+    return dtype.type(stated)
 
 
 def levels_of(group: Path, check: Check) -> list[tuple[str, tuple[float, float, float]]]:

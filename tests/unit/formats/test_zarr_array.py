@@ -6,9 +6,13 @@ import copy
 import gzip
 import itertools
 import json
+import math
+import os
 import pickle
+import shutil
 import struct
 import sys
+import types
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +26,7 @@ from bg_atlasapi.errors import AtlasError, IncompleteAtlasError, InvalidAtlasErr
 from bg_atlasapi.formats import zarr_array
 from bg_atlasapi.formats.checks import NoCheck, no_check
 from bg_atlasapi.formats.zarr_array import ZarrVolume
-from bg_atlasapi.formats.zarr_codecs import crc32c
+from bg_atlasapi.formats.zarr_codecs import DamagedChunk, Pipeline, crc32c
 from bg_atlasapi.model.chunk_cache import CACHE
 
 if sys.version_info >= (3, 14):
@@ -237,6 +241,11 @@ def test_the_level_of_the_manifests_resolution_is_read(
         ZarrVolume(tmp_path / "a", half.shape, (25.0,) * 3, "iu", no_check).read()
 
 
+def grid_of(*chunk: int) -> dict[str, Any]:
+    """Return what metadata say of chunks of a shape."""
+    return {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}}}
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -250,7 +259,14 @@ def test_the_level_of_the_manifests_resolution_is_read(
         ({"data_type": "string"}, "'string' are not known"),
         ({"chunk_grid": {"name": "rectangular"}}, "rectangular"),
         ({"node_type": "group"}, "no array"),
-        ({"fill_value": "red"}, "cannot be understood"),
+        ({"fill_value": "red"}, "'red' is no value of uint32"),
+        ({"fill_value": [0, 0, 0]}, "is no value"),
+        ({"fill_value": 1.5}, "is no value"),
+        ({"fill_value": -1}, "cannot be understood"),
+        ({"fill_value": math.nan}, "is no value"),
+        ({"shape": [2**62, 2**62, 2**62]}, "too large"),
+        (grid_of(2**62, 2**62, 2**62), "too large for"),
+        (grid_of(2000, 2000, 2000), "too large for"),
         ({"chunk_key_encoding": {"name": "hash"}}, "hash"),
         (
             {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "/../"}}},
@@ -329,8 +345,55 @@ def test_a_chunk_that_would_fill_the_memory_raises(
     zarr(**WAYS[way]).image(tmp_path / "a", labels)
     path = tmp_path / "a" / "s0" / "c" / "1" / "1" / "1"
     path.write_bytes(encode(bytes(64 << 20)))
-    with pytest.raises(IncompleteAtlasError, match="gives more"):
+    with pytest.raises(IncompleteAtlasError, match="gives more|has more"):
         volume(tmp_path / "a").read()
+
+
+def test_a_chunk_longer_than_any_is_not_read(tmp_path: Path, zarr: Any, labels: Labels) -> None:
+    """A file of holes, which may have any length, is damaged; it does not fill the memory."""
+    zarr().image(tmp_path / "a", labels)
+    path = tmp_path / "a" / "s0" / "c" / "1" / "1" / "1"
+    os.truncate(path, 1 << 40)
+    with pytest.raises(IncompleteAtlasError, match=f"{path} is damaged: it should have at most"):
+        volume(tmp_path / "a").read()
+
+
+@pytest.mark.parametrize("entry", [(0, 2**61), (2**63, 10), (2**64 - 1, 10), (0, 2**64 - 1)])
+def test_a_shard_whose_index_lies_raises(
+    tmp_path: Path, zarr: Any, labels: Labels, entry: tuple[int, int]
+) -> None:
+    """Chunks of any length, anywhere: no memory is set aside for what is not in the file."""
+    zarr().image(tmp_path / "a", labels)
+
+    def lie(data: bytes) -> bytes:
+        index = np.frombuffer(data[-132:-4], "<u8").reshape(-1, 2).copy()
+        index[:] = entry
+        return data[:-132] + with_crc(index.tobytes())
+
+    shutil.rmtree(tmp_path / "a" / "s0")
+    write_sharded(tmp_path / "a" / "s0", labels, damage=lie)
+    with pytest.raises(IncompleteAtlasError, match="is damaged"):
+        volume(tmp_path / "a").read()
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk", "match"),
+    [
+        ("blosc", struct.pack("<4xIII", 100, 100, 60) + bytes(40), "60 bytes, and it has 56"),
+        ("blosc", struct.pack("<4xIII", 2**31, 100, 56) + bytes(40), "gives more"),
+        ("blosc", b"\2\1", "shorter than its header"),
+        ("lz4", struct.pack("<I", 2**31) + bytes(40), "gives more"),
+        ("lz4", b"", "shorter than its header"),
+    ],
+)
+def test_what_the_library_of_codecs_would_believe(
+    monkeypatch: pytest.MonkeyPatch, name: str, chunk: bytes, match: str
+) -> None:
+    """Sizes in a chunk's header are held against the chunk before C reads behind its end."""
+    monkeypatch.setitem(sys.modules, "numcodecs", types.ModuleType("numcodecs"))
+    pipeline = Pipeline.of_version_2({"compressor": {"id": name}}, (5, 5), "<u4")
+    with pytest.raises(DamagedChunk, match=match):
+        pipeline.decode(chunk)
 
 
 def test_a_chunk_that_is_a_folder_raises(tmp_path: Path, zarr: Any, labels: Labels) -> None:
