@@ -38,7 +38,10 @@ class Scratch:
     @contextlib.contextmanager
     def lent(self) -> Iterator[bytearray]:
         """Lend memory that no other thread uses meanwhile."""
-        memory = self._free.pop() if self._free else bytearray(self._size)
+        try:
+            memory = self._free.pop()
+        except IndexError:  # none yet, or another thread was quicker
+            memory = bytearray(self._size)
         yield memory
         self._free.append(memory)
 
