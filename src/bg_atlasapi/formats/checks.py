@@ -19,6 +19,9 @@ class Check(Protocol):
     def __call__(self, path: Path) -> None:
         """Raise if a file is not what was installed; have it here if it comes on demand."""
 
+    def again(self, path: Path) -> None:
+        """Ask anew about a file that is gone: it may have been here when it was asked about."""
+
     @property
     def recorded(self) -> bool:
         """Whether it is known which files there are."""
@@ -40,6 +43,9 @@ class NoCheck:
     recorded = on_demand = False
 
     def __call__(self, path: Path) -> None:
+        """Do nothing."""
+
+    def again(self, path: Path) -> None:
         """Do nothing."""
 
     def awaits(self, _path: Path) -> bool:
@@ -71,6 +77,12 @@ class CheckedOnce:
         if path not in self._sound:
             self._check(path)
             self._sound.add(path)
+
+    def again(self, path: Path) -> None:
+        """Ask about a file that was sound and is gone."""
+        self._sound.discard(path)
+        self._check.again(path)
+        self._sound.add(path)
 
     @property
     def recorded(self) -> bool:

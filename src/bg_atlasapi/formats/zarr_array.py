@@ -116,21 +116,27 @@ class ZarrArray:
         return None if data is None else self._decode(pipeline, data, path)
 
     def _read(self, path: Path, offset: int = 0, size: int = -1) -> bytes | None:
-        self._check(path)
-        try:
-            with path.open("rb") as file:
-                end = os.fstat(file.fileno()).st_size
-                start = min(offset if offset >= 0 else max(end + offset, 0), end)
-                file.seek(start)
-                # A shard may state any number, and a file of holes be as long as it likes.
-                there = end - start
-                return file.read(min(there if size < 0 else size, there, self._most_bytes + 1))
-        except FileNotFoundError:
-            self._require_data()
-            return None
-        except OSError as error:
-            message = f"{path} cannot be read: {error.strerror or error}."
-            raise IncompleteAtlasError(message) from error
+        """Return bytes of a file (all: -1), from its end if the offset is negative; None: no file.
+
+        One that is not there is asked about again: it may have been, when it was asked about.
+        """
+        for ask in (self._check, self._check.again):
+            ask(path)
+            try:
+                with path.open("rb") as file:
+                    end = os.fstat(file.fileno()).st_size
+                    start = min(offset if offset >= 0 else max(end + offset, 0), end)
+                    file.seek(start)
+                    # A shard may state any number, and a file of holes be as long as it likes.
+                    there = end - start
+                    return file.read(min(there if size < 0 else size, there, self._most_bytes + 1))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                message = f"{path} cannot be read: {error.strerror or error}."
+                raise IncompleteAtlasError(message) from error
+        self._require_data()
+        return None
 
     def _require_data(self) -> None:
         """Refuse an array without any chunk: tools that download on demand leave such behind.

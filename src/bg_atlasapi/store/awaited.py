@@ -120,6 +120,8 @@ class Awaited:
             If one cannot be kept.
         InvalidAtlasError
             If another atlas of this folder has a different file in its place.
+        IncompleteAtlasError
+            If the atlas was removed meanwhile: what came now would belong to nobody.
         """
         asked = [key for key in keys if key in self.keys and key not in self._sound]
         if not asked:
@@ -130,10 +132,21 @@ class Awaited:
                 known = inventory.load(*self._place)
                 self._came = known.entries if known is not None else {}
                 wanted = self._not_sound(wanted)
+            if wanted and not path_of(*self._place).exists():
+                layer, name, version = self._place
+                message = (
+                    f"{name} {version} was removed from {layer} while it was open. "
+                    f"Install it again: brainglobe install {name}@{version} --only on-demand"
+                )
+                raise IncompleteAtlasError(message)
             if wanted:
                 with disk.explained(self._place[0], f"keep what was read of {self._place[1]}"):
                     self._fetch(wanted, shown)
             self._sound.update(asked)
+
+    def forget(self, key: str) -> None:
+        """Look anew, when it is next asked for, whether a file is here."""
+        self._sound.discard(key)
 
     def _not_sound(self, keys: Iterable[str]) -> list[str]:
         return [

@@ -105,6 +105,18 @@ class Checker:
         if entry is not None and (problem := inventory.damage(path, entry)):
             raise IncompleteAtlasError(f"{problem} {self._advice()}")
 
+    def again(self, path: Path) -> None:
+        """Check a file that is gone, though it may have been found sound, or brought, before.
+
+        Raises
+        ------
+        IncompleteAtlasError, RemoteError
+            As a call does.
+        """
+        if self._awaited is not None and (key := self._key(path)) is not None:
+            self._awaited.forget(key)
+        self(path)
+
     @property
     def recorded(self) -> bool:
         """Whether it is known which files the atlas has."""

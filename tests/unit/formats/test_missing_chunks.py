@@ -64,6 +64,19 @@ def test_an_export_knows_its_chunks(exported: Path, image: str) -> None:
         getattr(Atlas.from_path(manifest_folder(exported)), name)
 
 
+def test_a_chunk_that_vanishes_under_an_open_atlas(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was sound when it was first read; the next read misses it."""
+    monkeypatch.setenv("BRAINGLOBE_CACHE_BYTES", "0")
+    volume = Atlas.from_path(manifest_folder(exported)).volumes["annotation"]
+    assert volume[66].any()
+    for gone in chunks(exported, ANNOTATION):
+        gone.unlink()
+    with pytest.raises(IncompleteAtlasError, match="is missing"):
+        volume[66]
+
+
 def test_half_the_chunks_of_an_export_cut_or_flipped(exported: Path) -> None:
     """Sizes and hashes are compared with the inventory before a chunk is read."""
     cut, flipped = chunks(exported, ANNOTATION)[:2]

@@ -145,6 +145,32 @@ def test_damage_comes_anew(server: Server, layer: Path, whole: BrainGlobeAtlas, 
 
 
 @pytest.mark.usefixtures("server")
+def test_a_file_that_vanishes_under_an_open_atlas(
+    layer: Path, whole: BrainGlobeAtlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is brought again: never zeros for what was there."""
+    monkeypatch.setenv("BRAINGLOBE_CACHE_BYTES", "0")
+    atlas = on_demand()
+    chunk = layer / inventory.COMPONENT_STORE / CHUNK
+    for _ in range(2):
+        assert np.array_equal(atlas.volumes["annotation"][7], whole.annotation[7])
+        chunk.unlink()
+
+
+@pytest.mark.usefixtures("server")
+def test_an_atlas_that_is_removed_while_it_is_open(layer: Path) -> None:
+    """It says so, and brings nothing that would belong to nobody."""
+    atlas = on_demand()
+    assert atlas.volumes["annotation"][7].any()
+    update_atlases.remove_atlas(NAME)
+    left = sorted(layer.rglob("*"))
+    for plane in (7, 2):
+        with pytest.raises(IncompleteAtlasError, match="was removed from .* while it was open"):
+            atlas.volumes["annotation"][plane]
+    assert sorted(layer.rglob("*")) == left
+
+
+@pytest.mark.usefixtures("server")
 def test_what_is_not_as_published_is_refused(published: Path, layer: Path) -> None:
     """A chunk that changed at the remote is an error; the old one, were it here, would stay."""
     atlas = on_demand()
