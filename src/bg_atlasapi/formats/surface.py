@@ -7,12 +7,12 @@ around it on all six sides, the box is not empty.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import AtlasError
 from bg_atlasapi.late import np
+from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.model.mesh import MeshSource
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class BrainSurface:
 
     def __init__(self, meshes: MeshSource, roots: Sequence[int]) -> None:
         self._meshes, self._roots = meshes, list(roots)
-        self._lock = threading.Lock()
+        self._lock = OnceLock()
         self._read: npt.NDArray[np.float64] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

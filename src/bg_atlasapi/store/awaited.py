@@ -9,13 +9,13 @@ then on it is a file of the atlas like any other. Nothing that is awaited can be
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bg_atlasapi import settings
 from bg_atlasapi.errors import IncompleteAtlasError
+from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.store import checker, disk, inventory
 from bg_atlasapi.store.inventory import Entry
 from bg_atlasapi.store.transport.sources import Listed
@@ -75,7 +75,7 @@ class Awaited:
         self.keys = {one.key: one for one in listed}
         self._came: Mapping[str, Entry] = {}
         self._sound: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = OnceLock()
 
     @classmethod
     def of(cls, layer: Path, name: str, version: str) -> Self:

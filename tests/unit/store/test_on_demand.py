@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import pickle
 import shutil
 import threading
@@ -337,6 +338,29 @@ def test_threads_and_processes_read_at_once(server: Server, whole: BrainGlobeAtl
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         planes = pool.starmap(read_a_plane, [(NAME, number) for number in range(12)])
     assert planes == [whole.annotation[number].tobytes() for number in range(12)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_amid_a_fetch(server: Server, layer: Path) -> None:
+    """The thread that fetched does not exist in the child, which fetches for itself."""
+    atlas = on_demand()
+    assert atlas.volumes["annotation"][7].any()
+    server.set("*/s0/c/0/0/0", slow=10)
+    thread = threading.Thread(target=lambda: atlas.volumes["annotation"][2])
+    thread.start()
+    while not server.log("*/s0/c/0/0/0"):
+        thread.join(0.01)
+    server.clear()
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: atlas.volumes["annotation"][2]
+    )
+    child.start()
+    child.join(60)
+    child.kill()
+    thread.join()
+    assert child.exitcode == 0
+    assert (layer / inventory.COMPONENT_STORE / ANNOTATION / "s0" / "c" / "0" / "0" / "0").is_file()
 
 
 @pytest.mark.usefixtures("server")
