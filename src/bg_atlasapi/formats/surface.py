@@ -1,8 +1,8 @@
 """Tell a chunk that was lost from one that was never stored, where nobody recorded which there are.
 
 Zarr leaves out chunks that hold nothing but the fill value, so a file that is gone reads as empty.
-An atlas has a second witness: the mesh of its root. Where that surface runs through a box, or lies
-around it on all six sides, the box is not empty.
+An atlas has a second witness: the mesh of its root. Where that surface runs through a box, or the
+middle of the box lies within it, the box is not empty. A hole in what has labels has a surface too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BrainSurface:
     def __init__(self, meshes: MeshSource, roots: Sequence[int]) -> None:
         self._meshes, self._roots = meshes, list(roots)
         self._lock = OnceLock()
-        self._read: npt.NDArray[np.float64] | None = None
+        self._read: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_meshes": self._meshes, "_roots": self._roots}
@@ -48,24 +48,27 @@ class BrainSurface:
         self.__init__(state["_meshes"], state["_roots"])  # type: ignore[misc] # a lock of its own
 
     @property
-    def _points(self) -> npt.NDArray[np.float64]:
+    def _surface(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Points all over the surface, (N, 3), and the corners of its triangles, (M, 3, 3); µm."""
         with self._lock:
             if self._read is None:
-                found = [self._points_of(root) for root in self._roots]
-                self._read = np.concatenate([np.empty((0, 3)), *found])
+                meshes = [self._mesh_of(root) for root in self._roots]
+                points, corners = zip((np.empty((0, 3)), np.empty((0, 3, 3))), *meshes, strict=True)
+                self._read = np.concatenate(points), np.concatenate(corners)
             return self._read
 
-    def _points_of(self, root: int) -> npt.NDArray[np.float64]:
+    def _mesh_of(self, root: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         try:
             mesh = self._meshes.read(root)
         except AtlasError:  # without a mesh nothing can be said
-            return np.empty((0, 3))
+            return np.empty((0, 3)), np.empty((0, 3, 3))
         points = np.asarray(mesh.points, np.float64)
         if len(points) < _LEAST_POINTS:
-            return np.empty((0, 3))
-        corners = points[mesh.triangles]  # between the vertices of large faces are large gaps
+            return np.empty((0, 3)), np.empty((0, 3, 3))
+        corners = points[mesh.triangles]
         middles = (corners + np.roll(corners, 1, axis=1)) / 2
-        return np.concatenate([points, corners.mean(axis=1), middles.reshape(-1, 3)])
+        # Large faces leave large gaps between vertices.
+        return np.concatenate([points, corners.mean(axis=1), middles.reshape(-1, 3)]), corners
 
     def fills(self, low_um: Sequence[float], high_um: Sequence[float]) -> bool:
         """Say whether there certainly are labels in a box.
@@ -75,7 +78,7 @@ class BrainSurface:
         low_um, high_um
             Opposite corners, µm along each axis.
         """
-        points = self._points
+        points, corners = self._surface
         low, high = np.asarray(low_um), np.asarray(high_um)
         inside = (points > low) & (points < high)
         margin = (high - low) * _GRAZES
@@ -87,4 +90,25 @@ class BrainSurface:
             column = points[np.delete(inside, axis, axis=1).all(axis=1), axis]
             if not (column <= low[axis]).any() or not (column >= high[axis]).any():
                 return False
-        return True
+        return _is_within((low + high) / 2 + margin / 100, corners)
+
+
+def _is_within(point: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> bool:
+    """Say whether a point lies within closed surfaces: rays from it cross them an odd time.
+
+    Along two of three axes, since meshes have cracks.
+    """
+    odd = 0
+    for axis in range(3):
+        a, b, c = np.moveaxis(np.delete(corners - point, axis, axis=2), 1, 0)
+        # Where the ray meets a triangle, as weights of its corners: all of one sign.
+        weights = np.stack([_crossed(b, c), _crossed(c, a), _crossed(a, b)])
+        met = (weights > 0).all(axis=0) | (weights < 0).all(axis=0)
+        heights = corners[met, :, axis].T - point[axis]
+        ahead = (weights[:, met] * heights).sum(axis=0) / weights[:, met].sum(axis=0) > 0
+        odd += int(np.count_nonzero(ahead)) % 2
+    return odd >= 2
+
+
+def _crossed(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])

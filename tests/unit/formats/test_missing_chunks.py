@@ -19,12 +19,17 @@ ANNOTATION = "annotations_compressed.ome.zarr"
 
 
 class Ball:
-    """The mesh of a ball, a ``MeshSource``; another structure has none."""
+    """The mesh of a ball, perhaps hollow, a ``MeshSource``; another structure has none."""
 
-    def __init__(self, centre: float = 500.0, radius: float = 400.0) -> None:
-        turns = np.random.default_rng(0).normal(size=(5000, 3))
-        points = centre + radius * turns / np.linalg.norm(turns, axis=1, keepdims=True)
-        self._mesh = TriangleMesh(points, np.zeros((1, 3), np.int64))
+    def __init__(self, radius: float = 400.0, hole: float = 0.0) -> None:
+        up, around = np.meshgrid(np.linspace(0, np.pi, 51), np.linspace(0, 2 * np.pi, 101)[:-1])
+        turns = np.stack([np.sin(up) * np.cos(around), np.sin(up) * np.sin(around), np.cos(up)])
+        numbers = np.arange(up.size).reshape(up.shape)
+        a, b = numbers[:, :-1].ravel(), np.roll(numbers, -1, 0)[:, :-1].ravel()
+        faces = np.concatenate([np.stack([a, b, a + 1], 1), np.stack([b, b + 1, a + 1], 1)])
+        spheres = [500 + size * turns.reshape(3, -1).T for size in (radius, hole) if size]
+        triangles = np.concatenate([faces + n * up.size for n in range(len(spheres))])
+        self._mesh = TriangleMesh(np.concatenate(spheres), triangles)
         self.reads = 0
 
     def read(self, identifier: int) -> TriangleMesh:
@@ -136,6 +141,14 @@ def test_a_ball(low: Any, high: Any, expected: bool) -> None:
     surface = BrainSurface(Ball(), [1, 2])
     assert surface.fills(low, high) is expected
     assert pickle.loads(pickle.dumps(surface)).fills(low, high) is expected
+
+
+def test_a_hollow_ball() -> None:
+    """Of a hole in what has labels nothing is missed, though there is surface all around it."""
+    surface = BrainSurface(Ball(hole=300.0), [1])
+    assert not surface.fills((400, 400, 400), (600, 600, 600))
+    assert not surface.fills((300, 500, 450), (400, 600, 550))
+    assert surface.fills((120, 480, 480), (180, 520, 520))  # between its sides
 
 
 def test_without_a_mesh_nothing_is_known() -> None:
