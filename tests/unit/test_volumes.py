@@ -23,6 +23,7 @@ from bg_atlasapi.errors import (
     InvalidInputError,
     UnknownAtlasError,
 )
+from bg_atlasapi.formats.checks import NoCheck
 from bg_atlasapi.formats.zarr_array import ZarrArray
 from bg_atlasapi.model.chunk_cache import CACHE, ChunkCache
 from bg_atlasapi.model.downsample import MEAN, MODE, reduce_blocks
@@ -321,13 +322,14 @@ def test_a_missing_chunk_that_is_listed_raises(v3: Atlas, monkeypatch: pytest.Mo
     gone = chunk_files(v3)[-1]
     gone.unlink()
 
-    def check(path: Path) -> None:
-        if path == gone:
-            message = f"{path} is listed and missing"
-            raise IncompleteAtlasError(message)
+    class Listing(NoCheck):
+        def __call__(self, path: Path) -> None:
+            if path == gone:
+                message = f"{path} is listed and missing"
+                raise IncompleteAtlasError(message)
 
     volume = v3.volumes["annotation"]
-    monkeypatch.setattr(volume.source._array, "_check", check)
+    monkeypatch.setattr(volume.source._array, "_check", Listing())
     place = tuple(int(part) for part in gone.relative_to(gone.parents[2]).parts)
     first = tuple(n * size for n, size in zip(place, (4, 8, 5), strict=True))
     for ask in (
