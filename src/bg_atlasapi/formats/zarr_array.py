@@ -143,14 +143,34 @@ class ZarrArray:
 
         A single chunk may be absent because all of it has the fill value.
         """
-        if not self._has_data:
-            self._has_data = holds_data(self.folder) or self._check.awaits(self.folder)
+        if self._has_data:
+            return
+        self._has_data = holds_data(self.folder) or self._check.awaits(self.folder)
         if not self._has_data:
             message = (
                 f"{self.folder} holds no data, only its description: it was not downloaded. "
                 "Install that part of the atlas (brainglobe install NAME --only PARTS), or all."
             )
             raise IncompleteAtlasError(message)
+        if not self._check.recorded:
+            self._require_fit()
+
+    def _require_fit(self) -> None:
+        """Decode a chunk that is stored: described as other than it is, much would be absent."""
+        for path in sorted(self.folder.rglob("[0-9c]*")):
+            parts = path.relative_to(self.folder).as_posix().replace(".", "/").split("/")
+            numbers = parts[1:] if parts[0] == "c" else parts
+            if path.is_file() and all(part.isdecimal() for part in numbers):
+                self.chunk(self._first_in(tuple(map(int, numbers))))
+                return
+
+    def _first_in(self, file: Place) -> Place:
+        """Return the first chunk of a file."""
+        if len(file) != len(self._per_file):
+            return (0,) * len(self._per_file)
+        if self.layout.index is None:
+            return file
+        return tuple(a * b for a, b in zip(file, self._per_file, strict=True))
 
     @staticmethod
     def _decode(

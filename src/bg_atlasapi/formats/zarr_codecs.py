@@ -1,8 +1,9 @@
 """Decode one chunk of a Zarr array: bytes in, array out.
 
-zstd, gzip, zlib, crc32c, and, where the package numcodecs is installed, blosc and lz4. The standard
-library and ``backports.zstd`` do the work. What a chunk decodes to is bounded by what its array's
-metadata promise, so that a hostile file cannot fill the memory. Encoding is elsewhere.
+zstd, gzip, zlib, bz2, lzma, crc32c, crc32, adler32, and, where the package numcodecs is installed,
+blosc and lz4. The standard library and ``backports.zstd`` do the work. What a chunk decodes to is
+bounded by what its array's metadata promise, so that a hostile file cannot fill the memory.
+Encoding is elsewhere.
 """
 
 from __future__ import annotations
@@ -101,6 +102,31 @@ def _inflate(data: _Bytes, most: int, into: memoryview | None) -> _Bytes:
     return target.taken()
 
 
+def _unpack_whole(module: str, kind: str, data: _Bytes, most: int, _into: object) -> _Bytes:
+    """Decode bz2 or lzma, no further than a chunk may be long."""
+    codec = import_module(module)
+    stream = getattr(codec, kind)()
+    try:
+        found: bytes = stream.decompress(bytes(data), max_length=most + 1)
+    except (OSError, ValueError, codec.__dict__.get("LZMAError", OSError)) as error:
+        raise DamagedChunk(str(error)) from error
+    if len(found) > most:
+        raise DamagedChunk(f"it should decode to at most {most:,} bytes and gives more")
+    if not stream.eof:
+        raise DamagedChunk(f"its {module} stream breaks off")
+    return found
+
+
+def _check_leading(checksum: Callable[[_Bytes], int], data: _Bytes, *_: object) -> _Bytes:
+    """Check what zarr-python's crc32 and adler32 write before the data."""
+    if len(data) < 4:
+        raise DamagedChunk("it is shorter than its checksum")
+    (stated,), found = struct.unpack("<I", data[:4]), checksum(data[4:]) & 0xFFFFFFFF
+    if found != stated:
+        raise DamagedChunk(f"its checksum should be {stated:08x} and is {found:08x}")
+    return data[4:]
+
+
 def _check_crc32c(data: _Bytes, _most: int, _into: memoryview | None) -> _Bytes:
     if len(data) < 4:
         raise DamagedChunk("it is shorter than its checksum")
@@ -155,7 +181,11 @@ _STEPS: dict[str, _Step] = {
     "zstd": _unzstd,
     "gzip": _inflate,
     "zlib": _inflate,
+    "bz2": partial(_unpack_whole, "bz2", "BZ2Decompressor"),
+    "lzma": partial(_unpack_whole, "lzma", "LZMADecompressor"),
     "crc32c": _check_crc32c,
+    "crc32": partial(_check_leading, zlib.crc32),
+    "adler32": partial(_check_leading, zlib.adler32),
     "blosc": partial(_by_numcodecs, "blosc"),
     "lz4": partial(_by_numcodecs, "lz4"),
 }

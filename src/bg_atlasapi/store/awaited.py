@@ -140,8 +140,7 @@ class Awaited:
                 )
                 raise IncompleteAtlasError(message)
             if wanted:
-                with disk.explained(self._place[0], f"keep what was read of {self._place[1]}"):
-                    self._fetch(wanted, shown)
+                self._fetch(wanted, shown)
             self._sound.update(asked)
 
     def forget(self, key: str) -> None:
@@ -167,10 +166,13 @@ class Awaited:
         limbo.require_no_conflict(wanted, layer, atlas)
         size = sum(one.listed.size or 0 for one in wanted)
         parts = Workshop.of(layer).downloads / "components"
-        with (shown if size >= _WORTH_A_BAR else checker.silently)() as report:
+        with (
+            disk.explained(layer, f"keep what was read of {name}", size),
+            (shown if size >= _WORTH_A_BAR else checker.silently)() as report,
+        ):
             found = files.bring(self._source(), wanted, parts, report)
-        settle(self._store, [key for key, _, _ in found])
-        inventory.add(layer, name, version, inventory.stamped(self._store, found).values())
+            settle(self._store, [key for key, _, _ in found])
+            inventory.add(layer, name, version, inventory.stamped(self._store, found).values())
 
     @property
     def _manifest_folder(self) -> Path:

@@ -119,10 +119,11 @@ def _digest(head: Mapping[str, Any], lines: str) -> str:
 
 def _entry(row: Sequence[Any]) -> Entry:
     """Read a row; anybody can write an inventory of a remote, digest and all."""
-    kinds = (str, int, str, int)
-    if not all(type(value) is kind for value, kind in zip(row, kinds, strict=True)) or row[1] < 0:
+    key, size, sha256, mtime_ns = row
+    sound = type(key) is str and type(size) is int and type(sha256) is str and size >= 0
+    if not sound or type(mtime_ns) is not int:
         raise ValueError(row)
-    return Entry(*row)
+    return Entry(key, size, sha256, mtime_ns)
 
 
 def path_of(layer: Path, name: str, version: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,15 @@ def test_without_a_mesh_nothing_is_known() -> None:
     for _ in range(3):
         surface.fills((0, 0, 0), (1, 1, 1))
     assert ball.reads == 1
+
+
+def test_a_description_of_other_chunks_is_found_out(exported: Path) -> None:
+    """Smaller chunks than are stored: what lies where no file is would read as empty."""
+    (manifest_folder(exported) / "inventory.json").unlink()
+    for path in exported.rglob(f"{ANNOTATION}/s0/zarr.json"):
+        stated = json.loads(path.read_text())
+        stated["chunk_grid"]["configuration"]["chunk_shape"] = [8, 8, 8]
+        path.write_text(json.dumps(stated))
+    volume = Atlas.from_path(manifest_folder(exported)).volumes["annotation"]
+    with pytest.raises(IncompleteAtlasError, match="is damaged"):
+        volume[:8, 72:, :8]
