@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -311,12 +313,18 @@ def test_another_atlas_in_the_same_store(server: Server, published: Path, layer:
         on_demand().volumes["annotation"][7]
 
 
-def read_a_plane(name: str, number: int) -> bytes:
-    """Open an atlas and read a plane, in a process of its own."""
-    return BrainGlobeAtlas(name, check_latest=False).volumes["annotation"][number].tobytes()
+READ_PLANES = """
+import sys
+import numpy as np
+from bg_atlasapi import BrainGlobeAtlas
+volume = BrainGlobeAtlas(sys.argv[1], check_latest=False).volumes["annotation"]
+np.save(sys.argv[2], np.stack([volume[number] for number in range(12)]))
+"""
 
 
-def test_threads_and_processes_read_at_once(server: Server, whole: BrainGlobeAtlas) -> None:
+def test_threads_and_processes_read_at_once(
+    server: Server, whole: BrainGlobeAtlas, tmp_path: Path
+) -> None:
     """All are right, and threads of one process do not fetch twice."""
     atlas = on_demand()
     asked(server)
@@ -335,9 +343,14 @@ def test_threads_and_processes_read_at_once(server: Server, whole: BrainGlobeAtl
     assert len(paths) == len(set(paths)) == 4
     update_atlases.remove_atlas(NAME)
     on_demand()
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        planes = pool.starmap(read_a_plane, [(NAME, number) for number in range(12)])
-    assert planes == [whole.annotation[number].tobytes() for number in range(12)]
+    targets = [tmp_path / f"{number}.npy" for number in range(4)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", READ_PLANES, NAME, str(target)])
+        for target in targets
+    ]
+    assert [process.wait(120) for process in running] == [0] * 4
+    for target in targets:
+        assert np.array_equal(np.load(target), whole.annotation)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
