@@ -15,7 +15,7 @@ from bg_atlasapi.store.lifecycle import Library
 from bg_atlasapi.testing.server import Server
 
 NAME = "allen_mouse_100um"
-KILLS = 5
+KILLS = 4
 MAKING = Path(__file__).parents[1] / "faults" / "making.py"
 INSTALL = """
 from bg_atlasapi.update_atlases import install_atlas
