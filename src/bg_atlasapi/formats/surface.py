@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Meshes are smoothed, and made of coarser labels: what grazes a box says nothing.
 _GRAZES = 1 / 8
-_ENOUGH = 1 / 500
+_ENOUGH = 1 / 5000
 # A mesh of a few corners stands for something else than the labels, as in tests.
 _LEAST_POINTS = 200
 
@@ -39,7 +39,7 @@ class BrainSurface:
     def __init__(self, meshes: MeshSource, roots: Sequence[int]) -> None:
         self._meshes, self._roots = meshes, list(roots)
         self._lock = OnceLock()
-        self._read: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+        self._read: tuple[npt.NDArray[np.float64], ...] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_meshes": self._meshes, "_roots": self._roots}
@@ -48,13 +48,18 @@ class BrainSurface:
         self.__init__(state["_meshes"], state["_roots"])  # type: ignore[misc] # a lock of its own
 
     @property
-    def _surface(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Points all over the surface, (N, 3), and the corners of its triangles, (M, 3, 3); µm."""
+    def _surface(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """Points all over the surface, (N, 3), in order along the first axis; its triangles.
+
+        Of these the corners, (M, 3, 3), the lowest and the highest ends, (M, 3); µm.
+        """
         with self._lock:
             if self._read is None:
                 meshes = [self._mesh_of(root) for root in self._roots]
                 points, corners = zip((np.empty((0, 3)), np.empty((0, 3, 3))), *meshes, strict=True)
-                self._read = np.concatenate(points), np.concatenate(corners)
+                every, triangles = np.concatenate(points), np.concatenate(corners)
+                extents = triangles.min(axis=1), triangles.max(axis=1)
+                self._read = (every[np.argsort(every[:, 0])], triangles, *extents)
             return self._read
 
     def _mesh_of(self, root: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -78,36 +83,40 @@ class BrainSurface:
         low_um, high_um
             Opposite corners, µm along each axis.
         """
-        points, corners = self._surface
+        points, corners, lowest, highest = self._surface
         low, high = np.asarray(low_um), np.asarray(high_um)
-        inside = (points > low) & (points < high)
         margin = (high - low) * _GRAZES
-        deep = (points > low + margin) & (points < high - margin)
-        needed = max(1, len(points) * _ENOUGH)
-        if np.count_nonzero(deep.all(axis=1)) >= needed:
+        first, last = np.searchsorted(points[:, 0], [low[0] + margin[0], high[0] - margin[0]])
+        near = points[first:last]
+        deep = ((near > low + margin) & (near < high - margin)).all(axis=1)
+        if np.count_nonzero(deep) >= max(1, len(points) * _ENOUGH):
             return True
-        for axis in range(3):
-            column = points[np.delete(inside, axis, axis=1).all(axis=1), axis]
-            if not (column <= low[axis]).any() or not (column >= high[axis]).any():
-                return False
-        return _is_within((low + high) / 2 + margin / 100, corners)
+        return _is_within((low + high) / 2 + margin / 100, corners, lowest, highest)
 
 
-def _is_within(point: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> bool:
+def _is_within(
+    point: npt.NDArray[np.float64],
+    corners: npt.NDArray[np.float64],
+    lowest: npt.NDArray[np.float64],
+    highest: npt.NDArray[np.float64],
+) -> bool:
     """Say whether a point lies within closed surfaces: rays from it cross them an odd time.
 
     Along two of three axes, since meshes have cracks.
     """
+    beside = (lowest <= point) & (highest >= point)  # along each axis
     odd = 0
     for axis in range(3):
-        a, b, c = np.moveaxis(np.delete(corners - point, axis, axis=2), 1, 0)
+        others = [one for one in range(3) if one != axis]
+        near = corners[beside[:, others].all(axis=1)]
+        a, b, c = np.moveaxis(near[:, :, others] - point[others], 1, 0)
         # Where the ray meets a triangle, as weights of its corners: all of one sign.
         weights = np.stack([_crossed(b, c), _crossed(c, a), _crossed(a, b)])
         met = (weights > 0).all(axis=0) | (weights < 0).all(axis=0)
-        heights = corners[met, :, axis].T - point[axis]
+        heights = near[met, :, axis].T - point[axis]
         ahead = (weights[:, met] * heights).sum(axis=0) / weights[:, met].sum(axis=0) > 0
         odd += int(np.count_nonzero(ahead)) % 2
-    return odd >= 2
+    return bool(odd >= 2)
 
 
 def _crossed(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
