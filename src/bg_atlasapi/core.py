@@ -2,13 +2,14 @@
 
 ``Atlas`` keeps every attribute and method of bg-atlasapi 1.0.3 and what 3.x added, and answers them
 from preorder codes and mapped files. It holds no algorithm of its own: those are in
-``bg_atlasapi.model`` and ``bg_atlasapi.query``; what it keeps is in ``bg_atlasapi.holdings``.
+``bg_atlasapi.model`` and ``bg_atlasapi.query``; what it keeps is in ``bg_atlasapi.holdings``, and
+what it can be asked beyond 1.x in ``bg_atlasapi.questions``.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,12 +23,13 @@ from bg_atlasapi.descriptors import (  # noqa: F401 - 1.x found them here
 )
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats.registry import folder_of
-from bg_atlasapi.holdings import AdditionalRefDict, Holdings  # noqa: F401 - as above
+from bg_atlasapi.holdings import AdditionalRefDict  # noqa: F401 - as above
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import kept
 from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 from bg_atlasapi.query import points as point_query
+from bg_atlasapi.questions import Questions
 from bg_atlasapi.settings import expanded
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
@@ -60,7 +62,7 @@ def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
     return derived or not level.derived
 
 
-class Atlas(Holdings):
+class Atlas(Questions):
     """An atlas on this machine, of any BrainGlobe generation.
 
     Arrays it hands out are writable and private to the instance; volumes load as they are touched.
@@ -137,47 +139,6 @@ class Atlas(Holdings):
 
         rows = self.structures_list
         return pd.DataFrame({key: [row[key] for row in rows] for key in ("acronym", "id", "name")})
-
-    def lookup(
-        self,
-        points: npt.ArrayLike,
-        unit: str = "um",
-        at: int | Sequence[object] | None = None,
-    ) -> pd.DataFrame:
-        """Say which structure and hemisphere points lie in.
-
-        Parameters
-        ----------
-        points
-            ``(N, 3)`` or one triplet, in the atlas's axis order, origin at the corner of voxel 0.
-        unit
-            ``"um"``, ``"mm"`` or ``"voxel"``.
-        at
-            A depth (0 is the root), or a list of structures: answer the ancestor there instead.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row a point: ``id`` (0 outside), ``acronym``, ``name``, ``hemisphere`` ("left",
-            "right", missing beyond the volume), ``inside`` (within the volume).
-
-        Raises
-        ------
-        InvalidInputError
-            If points are not numbers of shape ``(N, 3)``, or the unit is unknown.
-        UnknownStructureError
-            If ``at`` names a structure the atlas lacks.
-
-        Examples
-        --------
-        >>> from bg_atlasapi import BrainGlobeAtlas
-        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
-        >>> atlas.lookup([7100, 3870, 4500])["acronym"].tolist()
-        ['TH']
-        """
-        labels = self._labels()
-        space, stored = self._space(labels.shape), self._hemispheres_of(labels)
-        return point_query.lookup(labels, space, points, unit, at, stored)
 
     def hemisphere_from_coords(
         self,

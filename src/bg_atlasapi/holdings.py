@@ -24,6 +24,7 @@ from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume, same_values
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Terminology
+from bg_atlasapi.query.subject import Subject
 from bg_atlasapi.store.checker import Checker
 from bg_atlasapi.utils import read_tiff
 
@@ -259,6 +260,11 @@ class Holdings(Keeper):
             return None
         message = f"The hemispheres have the shape {stored.shape}, the annotation {labels.shape}."
         raise InvalidInputError(message)
+
+    def _subject(self, *, every_voxel: bool = False) -> Subject:
+        """Return what questions are answered from; see ``query.subject``."""
+        labels = self._labels(every_voxel=every_voxel)
+        return Subject(labels, self._space(labels.shape), self._hemispheres_of(labels))
 
 
 class AdditionalRefDict(UserDict[str, Any]):

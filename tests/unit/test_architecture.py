@@ -21,7 +21,8 @@ LAYERS = (
     {"store", "formats"},
     {"query"},
     {
-        *("bg_atlas", "core", "holdings", "list_atlases", "structure_class", "structure_tree_util"),
+        *("bg_atlas", "core", "questions", "holdings"),
+        *("list_atlases", "structure_class", "structure_tree_util"),
         *("update_atlases", "descriptors", "utils", "config", "progress_bar"),
     },
     {"cli", "testing", "__init__"},

@@ -1,17 +1,19 @@
-"""Turn a volume of ids into a volume of codes.
+"""Turn ids into codes: all of a volume, or a part of it at a time.
 
 The work is done on runs of equal neighbours, of which real annotations have 25 times fewer than
-voxels. Labels that the terminology lacks are kept: they get codes of their own after its last one.
+voxels. Labels that the terminology lacks are kept: they get codes of their own after its last one,
+in order of their ids.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
-from bg_atlasapi.model.id_index import UNLISTED
+from bg_atlasapi.model.id_index import UNLISTED, IdIndex
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
@@ -39,6 +41,97 @@ class CodedVolume:
     ids: npt.NDArray[np.integer]
 
 
+class UnlistedLabelError(Exception):
+    """A label was met that has no code: the volume must be searched for all of them first."""
+
+
+class Coding:
+    """The codes of a terminology, and of labels that it lacks.
+
+    Parameters
+    ----------
+    terminology
+        Gives the first codes.
+    unlisted
+        Ids, sorted, that it lacks: they are numbered on from its last code.
+    """
+
+    def __init__(self, terminology: Terminology, unlisted: npt.NDArray[np.integer]) -> None:
+        self.terminology = terminology
+        self.unlisted = unlisted
+
+    @cached_property
+    def ids(self) -> npt.NDArray[np.integer]:
+        """Id of every code; ``uint32`` where they fit."""
+        ids = np.concatenate([self.terminology.ids.astype(self.unlisted.dtype), self.unlisted])
+        fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max
+        return ids.astype(np.uint32) if fits else ids
+
+    @cached_property
+    def _index(self) -> IdIndex:
+        return IdIndex(self.ids) if len(self.unlisted) else self.terminology.index
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the codes."""
+        small = len(self.ids) <= np.iinfo(np.uint16).max
+        return np.dtype(np.uint16 if small else np.uint32)
+
+    def encode(self, values: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """Write the codes of ids.
+
+        Parameters
+        ----------
+        values
+            Ids, shape ``(n,)``.
+        out
+            Of the same shape, of ``dtype``.
+
+        Raises
+        ------
+        UnlistedLabelError
+            If one of them has no code.
+        """
+        starts, ids = _runs(values)
+        codes = self._index.positions(ids)
+        if (codes == UNLISTED).any():
+            raise UnlistedLabelError
+        out[...] = np.repeat(codes.astype(out.dtype), np.diff(starts, append=len(values)))
+
+
+def _runs(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    starts = starts[: len(values)]
+    return starts, values[starts]
+
+
+def _parts(source: VolumeSource) -> Iterator[npt.NDArray[Any]]:
+    """Yield a volume in flat parts, all of it at once where it can be mapped."""
+    mapped = source.mapped()
+    for slab in [mapped] if mapped is not None else source.slabs():
+        yield slab.reshape(-1)
+
+
+def unlisted_labels(source: VolumeSource, terminology: Terminology) -> npt.NDArray[np.integer]:
+    """Return the labels of a volume that a terminology lacks, sorted."""
+    found: set[int] = set()
+    for part in _parts(source):
+
+        def block(span: slice, part: npt.NDArray[Any] = part) -> npt.NDArray[Any]:
+            _, ids = _runs(part[span])
+            return np.unique(ids[terminology.index.positions(ids) == UNLISTED])
+
+        for labels in over_blocks(block, part.size, BLOCK):
+            found.update(labels.tolist())
+    wide = max(found, default=0) > np.iinfo(np.int64).max
+    return np.array(sorted(found), dtype=np.uint64 if wide else np.int64)
+
+
+def coding_of(source: VolumeSource, terminology: Terminology) -> Coding:
+    """Return codes for all labels of a volume, by reading it."""
+    return Coding(terminology, unlisted_labels(source, terminology))
+
+
 def encode(source: VolumeSource, terminology: Terminology) -> CodedVolume:
     """Code a volume of ids.
 
@@ -49,73 +142,23 @@ def encode(source: VolumeSource, terminology: Terminology) -> CodedVolume:
     terminology
         Gives the codes.
     """
-    small = len(terminology) < np.iinfo(np.uint16).max // 2
     try:
-        return _Encoder(source, terminology, np.uint16 if small else np.uint32).run()
-    except OverflowError:  # more unlisted labels than 16 bits can number
-        return _Encoder(source, terminology, np.uint32).run()
+        return _encode(source, Coding(terminology, np.empty(0, np.int64)))
+    except UnlistedLabelError:
+        return _encode(source, coding_of(source, terminology))
 
 
-class _Encoder:
-    """One pass over a volume; the blocks run in threads and share the table of unlisted labels."""
+def _encode(source: VolumeSource, coding: Coding) -> CodedVolume:
+    codes = np.empty(int(np.prod(source.shape, dtype=np.int64)), coding.dtype)
+    done = 0
+    for part in _parts(source):
+        target = codes[done : done + part.size]
+        done += part.size
 
-    def __init__(
-        self, source: VolumeSource, terminology: Terminology, dtype: type[np.unsignedinteger]
-    ) -> None:
-        self._source = source
-        self._terminology = terminology
-        self._codes = np.empty(int(np.prod(source.shape, dtype=np.int64)), dtype=dtype)
-        self._unlisted: dict[int, int] = {}
-        self._lock = threading.Lock()
+        def block(
+            span: slice, part: npt.NDArray[Any] = part, target: npt.NDArray[Any] = target
+        ) -> None:
+            coding.encode(part[span], target[span])
 
-    def run(self) -> CodedVolume:
-        done = 0
-        mapped = self._source.mapped()
-        for slab in [mapped] if mapped is not None else self._source.slabs():
-            self._encode(slab.reshape(-1), self._codes[done : done + slab.size])
-            done += slab.size
-        wide = max(self._unlisted, default=0) > np.iinfo(np.int64).max
-        kind = np.uint64 if wide else np.int64
-        extra = np.array(sorted(self._unlisted), dtype=kind)
-        if len(extra):
-            self._renumber(extra)
-        ids = np.concatenate([self._terminology.ids.astype(kind), extra])
-        fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint32).max
-        return CodedVolume(self._codes, ids.astype(np.uint32) if fits else ids)
-
-    def _encode(self, ids: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
-        def block(part: slice) -> None:
-            values = ids[part]
-            starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-            run_ids = values[starts]
-            run_codes = self._terminology.index.positions(run_ids)
-            strange = run_codes == UNLISTED
-            if strange.any():
-                run_codes[strange] = self._number(run_ids[strange])
-            lengths = np.diff(starts, append=len(values))
-            target[part] = np.repeat(run_codes.astype(target.dtype), lengths)
-
-        over_blocks(block, ids.size, BLOCK)
-
-    def _number(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        labels, places = np.unique(ids, return_inverse=True)
-        first = len(self._terminology) + 1
-        with self._lock:
-            for label in labels.tolist():
-                self._unlisted.setdefault(label, first + len(self._unlisted))
-            if first + len(self._unlisted) > np.iinfo(self._codes.dtype).max:
-                raise OverflowError
-            numbers = np.array([self._unlisted[label] for label in labels.tolist()])
-        return np.asarray(numbers[places])
-
-    def _renumber(self, extra: npt.NDArray[np.integer]) -> None:
-        """Make the codes of unlisted labels follow their ids, whatever thread met them first."""
-        first = len(self._terminology) + 1
-        table = np.arange(first + len(extra), dtype=self._codes.dtype)
-        for rank, label in enumerate(extra.tolist()):
-            table[self._unlisted[label]] = first + rank
-
-        def apply(part: slice) -> None:
-            self._codes[part] = table.take(self._codes[part])
-
-        over_blocks(apply, self._codes.size, BLOCK)
+        over_blocks(block, part.size, BLOCK)
+    return CodedVolume(codes, coding.ids)

@@ -31,6 +31,15 @@ class StoredHemispheres:
         """Voxels along each axis."""
         return self._source.shape
 
+    def planes(self, first: int, stop: int) -> npt.NDArray[Any]:
+        """Return the sides of consecutive planes across the first axis."""
+        if "_whole" in self.__dict__:
+            return self._whole.reshape(self.shape)[first:stop]
+        indices = [np.arange(first, stop), *(np.arange(length) for length in self.shape[1:])]
+        sides = np.zeros([len(one) for one in indices], self._source.dtype)
+        self._source.outer(indices, sides)
+        return sides
+
     @cached_property
     def _whole(self) -> npt.NDArray[Any]:
         return self._source.read().reshape(-1)
@@ -39,6 +48,35 @@ class StoredHemispheres:
         """Return the sides at flat indices; all of it is read once that is cheaper."""
         found = None if "_whole" in self.__dict__ else self._source.gather(flat)
         return self._whole.take(flat, mode="clip") if found is None else found
+
+
+def sides_of(
+    space: CoordinateSpace, stored: StoredHemispheres | None, first: int, stop: int
+) -> npt.NDArray[Any]:
+    """Return the side of the voxels of some planes: 1 left, 2 right.
+
+    Parameters
+    ----------
+    space
+        Of the annotation.
+    stored
+        The sides of an asymmetric atlas; None works them out.
+    first, stop
+        Planes across the first axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of three axes, to be broadcast to the shape of the planes: along an axis on which the side
+        does not depend it has the length 1.
+    """
+    if stored is not None:
+        return stored.planes(first, stop)
+    axis = space.left_right_axis
+    along = np.arange(first, stop) if axis == 0 else np.arange(space.shape[axis])
+    left_from, left_to = space.left_span
+    sides = np.where((along >= left_from) & (along < left_to), LEFT, RIGHT).astype(np.uint8)
+    return sides.reshape([-1 if one == axis else 1 for one in range(3)])
 
 
 class SplitHemispheres:

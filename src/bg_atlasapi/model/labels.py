@@ -7,22 +7,35 @@ only when a question needs every voxel: points are answered straight off the map
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bg_atlasapi.late import np
 from bg_atlasapi.locks import OnceLock
-from bg_atlasapi.model.coding import BLOCK, CodedVolume, encode
+from bg_atlasapi.model.coding import (
+    BLOCK,
+    CodedVolume,
+    Coding,
+    UnlistedLabelError,
+    coding_of,
+    encode,
+)
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.picking import cut, narrowed
+from bg_atlasapi.model.scan import Scan
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+_T = TypeVar("_T")
+# Up to here the codes of a volume are kept for the next question: 25 µm of a mouse are 154 MB.
+_KEPT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class LabelVolume:
         self.terminology = terminology
         self._once = OnceLock()
         self._coded: CodedVolume | None = None
+        self._coding: Coding | None = None
 
     def __reduce__(self) -> tuple[type[LabelVolume], tuple[VolumeSource, Terminology]]:
         return (LabelVolume, (self.source, self.terminology))
@@ -116,6 +130,24 @@ class LabelVolume:
             if self._coded is None:
                 self._coded = encode(self.source, self.terminology)
             return self._coded
+
+    def scan(self, question: Callable[[Scan], _T]) -> _T:
+        """Ask a question that takes every voxel.
+
+        Parameters
+        ----------
+        question
+            Called with a ``Scan``; called again, from the start, if the volume turns out to hold
+            labels that the terminology lacks. So it keeps nothing outside itself.
+        """
+        coding = self._coding or Coding(self.terminology, np.empty(0, np.int64))
+        small = math.prod(self.shape) * coding.dtype.itemsize <= _KEPT_BYTES
+        coded = self.coded if small else self._coded
+        try:
+            return question(Scan(self.source, coding, coded))
+        except UnlistedLabelError:
+            self._coding = coding_of(self.source, self.terminology)
+            return question(Scan(self.source, self._coding, None))
 
     def sample(
         self, flat: npt.NDArray[np.int64]

@@ -7,10 +7,13 @@ that temporaries stay in the processor's cache, which matters more than the thre
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 _T = TypeVar("_T")
+_S = TypeVar("_S")
+_AHEAD = 2  # items a worker that are begun before an answer is waited for
 
 
 def workers() -> int:
@@ -35,3 +38,26 @@ def over_blocks(function: Callable[[slice], _T], count: int, block: int) -> list
 
     with ThreadPoolExecutor(min(workers(), len(parts))) as pool:
         return list(pool.map(function, parts))
+
+
+def stream(function: Callable[[_S], _T], items: Iterable[_S]) -> Iterator[_T]:
+    """Yield a function's answers to items, in order; a few items are under way at a time.
+
+    Items are taken as they are needed, so that a long series never lies in memory.
+    """
+    if workers() == 1:
+        yield from map(function, items)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    under_way: deque[Future[_T]] = deque()
+    pool = ThreadPoolExecutor(workers())
+    try:
+        for item in items:
+            under_way.append(pool.submit(function, item))
+            if len(under_way) > workers() * _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:  # an error, or nobody wants the rest
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,61 @@
+"""The everyday questions, as methods of an atlas: each is thin over ``bg_atlasapi.query``.
+
+Rarer ones are functions there that take the atlas first. What 1.x could be asked is in ``core``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bg_atlasapi.holdings import Holdings
+from bg_atlasapi.query import points as point_query
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+
+class Questions(Holdings):
+    """What an atlas answers beyond 1.x."""
+
+    def lookup(
+        self,
+        points: npt.ArrayLike,
+        unit: str = "um",
+        at: int | Sequence[object] | None = None,
+    ) -> pd.DataFrame:
+        """Say which structure and hemisphere points lie in.
+
+        Parameters
+        ----------
+        points
+            ``(N, 3)`` or one triplet, in the atlas's axis order, origin at the corner of voxel 0.
+        unit
+            ``"um"``, ``"mm"`` or ``"voxel"``.
+        at
+            A depth (0 is the root), or a list of structures: answer the ancestor there instead.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a point: ``id`` (0 outside), ``acronym``, ``name``, ``hemisphere`` ("left",
+            "right", missing beyond the volume), ``inside`` (within the volume).
+
+        Raises
+        ------
+        InvalidInputError
+            If points are not numbers of shape ``(N, 3)``, or the unit is unknown.
+        UnknownStructureError
+            If ``at`` names a structure the atlas lacks.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> atlas.lookup([7100, 3870, 4500])["acronym"].tolist()
+        ['TH']
+        """
+        subject = self._subject()
+        stored = subject.hemispheres
+        return point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
