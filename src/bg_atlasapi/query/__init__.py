@@ -1,1 +1,46 @@
-"""Questions asked of an opened atlas."""
+"""Questions asked of an opened atlas: functions that take the atlas first.
+
+>>> from bg_atlasapi import BrainGlobeAtlas, query
+>>> query.within(BrainGlobeAtlas("phantom_mouse_100um"), (7100, 3870, 4500), 200)["acronym"][0]
+'TH'
+
+The everyday ones are methods of the atlas too. Each function's module loads when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bg_atlasapi.query.borders import border_distance
+    from bg_atlasapi.query.paths import along, lengths
+    from bg_atlasapi.query.sampling import sample
+    from bg_atlasapi.query.spheres import within
+
+__all__ = [
+    "along",
+    "border_distance",
+    "lengths",
+    "sample",
+    "within",
+]
+
+_HOMES = {
+    "along": "bg_atlasapi.query.paths",
+    "border_distance": "bg_atlasapi.query.borders",
+    "lengths": "bg_atlasapi.query.paths",
+    "sample": "bg_atlasapi.query.sampling",
+    "within": "bg_atlasapi.query.spheres",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
