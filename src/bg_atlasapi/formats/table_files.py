@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,12 @@ from typing import Any
 import pandas as pd
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats.provenance import (
+    Provenance,
+    parquet_metadata,
+    sidecar_of,
+    sidecar_text,
+)
 
 
 def extension_of(path: Path) -> str:
@@ -83,10 +90,19 @@ def check_output(path: Path) -> None:
         raise InvalidInputError(f"{path} cannot be written: {problem}.")
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
+def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | None = None) -> None:
     """Write a table; the extension says how.
 
     Written beside the target and renamed: the file holds all rows or is not there.
+
+    Parameters
+    ----------
+    frame
+        The table; its index is not written.
+    path
+        Where to.
+    provenance
+        Where the table comes from: into the metadata of a parquet file, beside any other.
 
     Raises
     ------
@@ -94,13 +110,41 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         If it cannot be written.
     """
     check_output(path)
-    partial_file = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with whole_or_absent(path, provenance) as partial_file:
+        if extension_of(path) == "parquet":
+            _write_parquet(frame, partial_file, provenance)
+        else:
+            _WRITERS[extension_of(path)](frame, partial_file)
+
+
+@contextmanager
+def whole_or_absent(path: Path, provenance: Provenance | None = None) -> Iterator[Path]:
+    """Give a file to write beside a target; at the end it is renamed, after an error removed.
+
+    Parameters
+    ----------
+    path
+        The target.
+    provenance
+        Of the table: lies beside it, except for parquet, before the table is there.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be written.
+    """
+    beside_it = path.with_name(f".{path.name}.{os.getpid()}.part")
+    note = path.with_name(f".{path.name}.{os.getpid()}.note")
     try:
         try:
-            _WRITERS[extension_of(path)](frame, partial_file)
-            partial_file.replace(path)
+            yield beside_it
+            if provenance is not None and extension_of(path) != "parquet":
+                note.write_text(sidecar_text(path, provenance), encoding="utf-8")
+                note.replace(sidecar_of(path))
+            beside_it.replace(path)
         finally:
-            partial_file.unlink(missing_ok=True)
+            beside_it.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror or error}."
         raise InvalidInputError(message) from error
@@ -110,8 +154,16 @@ def _write_separated(frame: pd.DataFrame, path: Path, separator: str) -> None:
     frame.to_csv(path, sep=separator, index=False)
 
 
-def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, engine="pyarrow", index=False)
+def _write_parquet(frame: pd.DataFrame, path: Path, provenance: Provenance | None = None) -> None:
+    if provenance is None:
+        frame.to_parquet(path, engine="pyarrow", index=False)
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    stated = parquet_metadata(table.schema.metadata, provenance)
+    parquet.write_table(table.replace_schema_metadata(stated), path)
 
 
 def _write_json(frame: pd.DataFrame, path: Path) -> None:
