@@ -6,10 +6,12 @@ Rarer ones are functions there that take the atlas first. What 1.x could be aske
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.holdings import Holdings
+from bg_atlasapi.query import masking as mask_query
 from bg_atlasapi.query import points as point_query
+from bg_atlasapi.query import regions as region_query
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,3 +61,36 @@ class Questions(Holdings):
         subject = self._subject()
         stored = subject.hemispheres
         return point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
+
+    def mask(
+        self,
+        structures: Any,
+        hemisphere: str = "both",
+        values: str = "binary",
+        *,
+        crop: bool = False,
+    ) -> npt.NDArray[Any] | mask_query.CroppedMask:
+        """Return the voxels of structures and their descendants; see ``query.mask``.
+
+        Parameters
+        ----------
+        structures
+            A structure or a list of them, or a mapping from labels to them.
+        hemisphere
+            ``"left"``, ``"right"`` or ``"both"``.
+        values
+            ``"binary"`` or ``"id"``.
+        crop
+            Return only the bounding box, with its offset.
+        """
+        return mask_query.mask(self, structures, hemisphere, values, crop=crop)
+
+    def region_table(self, *, components: bool = False) -> pd.DataFrame:
+        """Return how large every region is, and where it lies; see ``query.region_table``.
+
+        Parameters
+        ----------
+        components
+            Also say of how many connected parts each region consists.
+        """
+        return region_query.region_table(self, components=components)

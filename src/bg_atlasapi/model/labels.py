@@ -26,7 +26,8 @@ from bg_atlasapi.model.coding import (
 from bg_atlasapi.model.id_index import UNLISTED
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.picking import cut, narrowed
-from bg_atlasapi.model.scan import Scan
+from bg_atlasapi.model.ranges import fill_ranges, ranges_of
+from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.model.volume import VolumeSource
 
@@ -100,6 +101,11 @@ class LabelVolume:
         Where the ids are stored; integers, shape ``(x, y, z)``.
     terminology
         The structures the ids stand for. Labels it lacks are kept, as "unlisted" ones.
+
+    Attributes
+    ----------
+    remembered : dict
+        What questions worked out and keep, each under its own key; copies and pickles forget it.
     """
 
     def __init__(self, source: VolumeSource, terminology: Terminology) -> None:
@@ -108,6 +114,7 @@ class LabelVolume:
         self._once = OnceLock()
         self._coded: CodedVolume | None = None
         self._coding: Coding | None = None
+        self.remembered: dict[Any, Any] = {}
 
     def __reduce__(self) -> tuple[type[LabelVolume], tuple[VolumeSource, Terminology]]:
         return (LabelVolume, (self.source, self.terminology))
@@ -216,21 +223,47 @@ class LabelVolume:
         dtype
             Type of the answer.
         """
-        coded = self.coded
-        wanted = np.flatnonzero(np.isin(coded.ids, np.asarray(ids)))
-        out = np.zeros(self.shape, dtype=dtype)
-        ranges = _ranges(wanted)
-        if not ranges or value == 0:
+
+        def fill(scan: Scan) -> npt.NDArray[np.generic]:
+            out = np.zeros(self.shape, dtype=dtype)
+            ranges = ranges_of(np.flatnonzero(np.isin(scan.ids, np.asarray(ids))))
+            if not ranges or value == 0:
+                return out
+
+            def block(planes: Planes) -> None:
+                fill_ranges(planes.codes, ranges, value, out[planes.first : planes.stop])
+
+            for _ in scan.over(block):
+                pass
             return out
-        flat = out.reshape(-1)
 
-        def fill(part: slice) -> None:
-            inside = _within(coded.codes[part], ranges)
-            if inside.any():  # untouched blocks keep their unallocated zero pages
-                np.copyto(flat[part], value, where=inside, casting="unsafe")
+        return self.scan(fill)
 
-        over_blocks(fill, flat.size, BLOCK)
-        return out
+    def box(self, bounds: Sequence[slice]) -> tuple[npt.NDArray[Any], npt.NDArray[np.integer]]:
+        """Return the codes of a box of voxels, and the id of every code.
+
+        Parameters
+        ----------
+        bounds
+            Start and stop along each axis, within the volume. Only what they hold is read.
+        """
+        small = math.prod(self.shape) * 2 <= _KEPT_BYTES
+        if self._coded is not None or small:
+            return self.coded.codes.reshape(self.shape)[tuple(bounds)], self.coded.ids
+        indices = [np.arange(bound.start, bound.stop) for bound in bounds]
+        ids = np.zeros([len(one) for one in indices], self.dtype)
+        self.source.outer(indices, ids)
+        return self._encoded(ids)
+
+    def _encoded(self, ids: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.integer]]:
+        while True:
+            coding = self._coding or Coding(self.terminology, np.empty(0, np.int64))
+            codes = np.empty(ids.size, coding.dtype)
+            try:
+                coding.encode(ids.reshape(-1), codes)
+                return codes.reshape(ids.shape), coding.ids
+            except UnlistedLabelError:
+                self._coding = coding_of(self.source, self.terminology)
 
 
 def same_values(array: npt.NDArray[np.generic], source: VolumeSource) -> bool:
@@ -252,26 +285,3 @@ def same_values(array: npt.NDArray[np.generic], source: VolumeSource) -> bool:
         return np.array_equal(left[part], right[part], equal_nan=floating)
 
     return all(over_blocks(same, left.size, BLOCK))
-
-
-def _ranges(codes: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Return sorted codes as inclusive ranges."""
-    if not len(codes):
-        return []
-    breaks = np.flatnonzero(np.diff(codes) != 1)
-    firsts = codes[np.r_[0, breaks + 1]].tolist()
-    lasts = codes[np.r_[breaks, len(codes) - 1]].tolist()
-    return list(zip(firsts, lasts, strict=True))
-
-
-def _within(
-    codes: npt.NDArray[np.unsignedinteger], ranges: Sequence[tuple[int, int]]
-) -> npt.NDArray[np.bool_]:
-    """Say which codes lie in one of the ranges."""
-    inside = None
-    for first, last in ranges:
-        # Unsigned subtraction wraps what lies below `first` to large values: one compare does both.
-        one = (codes - codes.dtype.type(first)) <= last - first
-        inside = one if inside is None else inside | one
-    assert inside is not None
-    return inside

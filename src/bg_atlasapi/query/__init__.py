@@ -13,15 +13,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bg_atlasapi.query.adjacency import neighbours
     from bg_atlasapi.query.borders import border_distance
+    from bg_atlasapi.query.connectivity import components
+    from bg_atlasapi.query.masking import mask, masks
     from bg_atlasapi.query.paths import along, lengths
+    from bg_atlasapi.query.regions import region_table
     from bg_atlasapi.query.sampling import sample
     from bg_atlasapi.query.spheres import within
 
 __all__ = [
     "along",
     "border_distance",
+    "components",
     "lengths",
+    "mask",
+    "masks",
+    "neighbours",
+    "region_table",
     "sample",
     "within",
 ]
@@ -29,7 +38,12 @@ __all__ = [
 _HOMES = {
     "along": "bg_atlasapi.query.paths",
     "border_distance": "bg_atlasapi.query.borders",
+    "components": "bg_atlasapi.query.connectivity",
     "lengths": "bg_atlasapi.query.paths",
+    "mask": "bg_atlasapi.query.masking",
+    "masks": "bg_atlasapi.query.masking",
+    "neighbours": "bg_atlasapi.query.adjacency",
+    "region_table": "bg_atlasapi.query.regions",
     "sample": "bg_atlasapi.query.sampling",
     "within": "bg_atlasapi.query.spheres",
 }

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.model.hemispheres import StoredHemispheres, sides_of
 from bg_atlasapi.model.labels import LabelVolume
-from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.terminology import Terminology
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+_SIDES = {"left": LEFT, "right": RIGHT, "both": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,17 @@ def subject_of(atlas: Any, *, every_voxel: bool = False) -> Subject:
         raise InvalidInputError(f"Questions are asked of an atlas, not of {type(atlas).__name__}.")
     subject: Subject = ask(every_voxel=every_voxel)
     return subject
+
+
+def side_of(hemisphere: object) -> int | None:
+    """Return the number of a hemisphere, 1 left and 2 right; None for both.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not ``"left"``, ``"right"`` or ``"both"``.
+    """
+    if not isinstance(hemisphere, str) or hemisphere not in _SIDES:
+        message = f"A hemisphere is one of {', '.join(map(repr, _SIDES))}, not {hemisphere!r}."
+        raise InvalidInputError(message)
+    return _SIDES[hemisphere]

@@ -1,0 +1,284 @@
+"""Of how many connected parts regions consist. Voxels are connected where they share a face.
+
+All regions are answered in one pass over the annotation, on runs of equal labels: parts within a
+block of planes are found first, then joined across blocks, then across the labels of a subtree.
+One region is answered from its own mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.late import np
+from bg_atlasapi.model.scan import Planes, Scan
+from bg_atlasapi.query.masking import CroppedMask, mask
+from bg_atlasapi.query.regions import UM3_PER_MM3, axis_names
+from bg_atlasapi.query.subject import Subject, subject_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    Indices = npt.NDArray[np.intp]
+    Pairs = tuple[Indices, Indices]
+
+_KEY = "component counts"
+
+
+def components(atlas: Any, structure: Any, hemisphere: str = "both") -> pd.DataFrame:
+    """Return the connected parts of a structure with its descendants, the largest first.
+
+    Parameters
+    ----------
+    atlas
+        An atlas.
+    structure
+        Id, acronym, exact name, ``Structure``, or a list of these.
+    hemisphere
+        ``"left"``, ``"right"`` or ``"both"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a part: ``voxels``, ``volume_mm3``; ``start_ap``, ``stop_ap`` …, the half-open range
+        of voxels of its bounding box; ``centroid_ap_um`` …. Voxels are connected where they share
+        a face.
+
+    Examples
+    --------
+    >>> from bg_atlasapi import BrainGlobeAtlas, query
+    >>> query.components(BrainGlobeAtlas("phantom_mouse_100um"), "TH")["voxels"].tolist()
+    [18028]
+    """
+    import pandas as pd
+    from scipy import ndimage
+
+    subject = subject_of(atlas, every_voxel=True)
+    cropped = mask(subject, structure, hemisphere, crop=True)
+    assert isinstance(cropped, CroppedMask)
+    labels, count = ndimage.label(cropped.array)
+    voxels = np.bincount(labels.reshape(-1), minlength=count + 1)[1:]
+    order = np.argsort(-voxels, kind="stable")
+    spacing = subject.space.spacing_um
+    rows: dict[str, Any] = {
+        "voxels": voxels[order],
+        "volume_mm3": voxels[order] * float(np.prod(spacing)) / UM3_PER_MM3,
+    }
+    boxes = [ndimage.find_objects(labels)[number] for number in order.tolist()]
+    centres = ndimage.center_of_mass(cropped.array, labels, (order + 1).tolist()) if count else []
+    names = axis_names(subject.space.orientation)
+    for axis, name in enumerate(names):
+        start = cropped.offset[axis]
+        rows[f"start_{name}"] = np.array([box[axis].start + start for box in boxes], np.int64)
+        rows[f"stop_{name}"] = np.array([box[axis].stop + start for box in boxes], np.int64)
+    for axis, name in enumerate(names):
+        places = np.array([centre[axis] for centre in centres], np.float64)
+        rows[f"centroid_{name}_um"] = (places + cropped.offset[axis] + 0.5) * spacing[axis]
+    return pd.DataFrame(rows)
+
+
+def component_counts(subject: Subject) -> dict[str, npt.NDArray[np.int64]]:
+    """Return how many parts each region has, and the size of its largest; code 0 left out.
+
+    Kept with the labels. ``components`` and ``largest_component_voxels`` of structures with their
+    descendants, and of labels with the prefix ``own_``.
+    """
+    kept: dict[str, npt.NDArray[np.int64]] | None = subject.labels.remembered.get(_KEY)
+    if kept is None:
+        kept = subject.labels.scan(lambda scan: _count(subject, scan))
+        subject.labels.remembered[_KEY] = kept
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Runs of equal labels, in order; outside left out.
+
+    Parameters
+    ----------
+    starts, ends
+        Flat, within the planes they were found in.
+    codes
+        Of each run.
+    parts
+        The part each run belongs to.
+    """
+
+    starts: Indices
+    ends: Indices
+    codes: npt.NDArray[Any]
+    parts: Indices
+
+    def within(self, low: int, high: int) -> _Runs:
+        """Return the runs between two places, counted from the first of these."""
+        some = slice(*np.searchsorted(self.starts, (low, high)))
+        return _Runs(
+            self.starts[some] - low, self.ends[some] - low, self.codes[some], self.parts[some]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The parts within some planes.
+
+    Parameters
+    ----------
+    codes, voxels
+        Of each part.
+    contacts
+        Parts of different labels that touch.
+    top, bottom
+        Runs of the first plane and of the last.
+    """
+
+    codes: npt.NDArray[Any]
+    voxels: npt.NDArray[np.int64]
+    contacts: Pairs
+    top: _Runs
+    bottom: _Runs
+
+
+def _overlaps(one: _Runs, other: _Runs, shift: int, chosen: Indices) -> Pairs:
+    """Return which of some runs, moved by a shift, overlap which other runs."""
+    first = np.searchsorted(other.ends, one.starts[chosen] + shift, side="right")
+    stop = np.searchsorted(other.starts, one.ends[chosen] + shift, side="left")
+    counts = np.maximum(stop - first, 0)
+    ends = np.cumsum(counts)
+    within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
+    return np.repeat(chosen, counts), np.repeat(first, counts) + within
+
+
+def _joined(count: int, pairs: Pairs) -> tuple[int, Indices]:
+    """Return into how many parts pairs join things, and the part of each."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs[0]), np.bool_), pairs), shape=(count, count))
+    number, parts = connected_components(graph, directed=False)
+    return int(number), parts.astype(np.intp)
+
+
+def _block(planes: Planes) -> _Block:
+    codes = planes.codes
+    _, rows, columns = codes.shape
+    change = np.ones(codes.shape, np.bool_)
+    np.not_equal(codes[..., 1:], codes[..., :-1], out=change[..., 1:])
+    flat = codes.reshape(-1)
+    starts = np.flatnonzero(change.reshape(-1))
+    ends = np.append(starts[1:], flat.size)[: len(starts)]
+    inside = np.flatnonzero(flat[starts])
+    starts, ends = starts[inside], ends[inside]
+    loose = _Runs(starts, ends, flat[starts], np.arange(len(starts)))
+    everyone = loose.parts
+    above_another = np.flatnonzero(starts // columns % rows != rows - 1)
+    one, other = (
+        np.concatenate(found)
+        for found in zip(
+            _overlaps(loose, loose, columns, above_another),
+            _overlaps(loose, loose, rows * columns, everyone),
+            strict=True,
+        )
+    )
+    alike = loose.codes[one] == loose.codes[other]
+    number, parts = _joined(len(starts), (one[alike], other[alike]))
+    next_to = np.flatnonzero((ends[:-1] == starts[1:]) & (starts[1:] % columns != 0))
+    touching = (
+        np.concatenate([parts[one[~alike]], parts[next_to]]),
+        np.concatenate([parts[other[~alike]], parts[next_to + 1]]),
+    )
+    runs = _Runs(starts, ends, loose.codes, parts)
+    part_codes = np.zeros(number, codes.dtype)
+    part_codes[parts] = loose.codes
+    voxels = np.bincount(parts, ends - starts, number).astype(np.int64)
+    plane = rows * columns
+    return _Block(
+        part_codes,
+        voxels,
+        _once(touching, number),
+        runs.within(0, plane),
+        runs.within(flat.size - plane, flat.size),
+    )
+
+
+def _once(pairs: Pairs, count: int) -> Pairs:
+    """Return each pair once."""
+    low, high = np.minimum(*pairs), np.maximum(*pairs)
+    keys = np.unique(low * max(count, 1) + high)
+    one, other = np.divmod(keys, max(count, 1))
+    return one, other
+
+
+def _count(subject: Subject, scan: Scan) -> dict[str, npt.NDArray[np.int64]]:
+    codes, voxels = [], []
+    same: list[Pairs] = []
+    touching: list[Pairs] = []
+    before, done = None, 0
+    for block in scan.over(_block):
+        touching.append((block.contacts[0] + done, block.contacts[1] + done))
+        top, bottom = (
+            _Runs(runs.starts, runs.ends, runs.codes, runs.parts + done)
+            for runs in (block.top, block.bottom)
+        )
+        if before is not None:
+            one, other = _overlaps(before, top, 0, np.arange(len(before.starts)))
+            alike = before.codes[one] == top.codes[other]
+            one, other = before.parts[one], top.parts[other]
+            same.append((one[alike], other[alike]))
+            touching.append((one[~alike], other[~alike]))
+        before = bottom
+        codes.append(block.codes)
+        voxels.append(block.voxels)
+        done += len(block.codes)
+    if not done:
+        nothing = np.zeros(len(scan.ids) - 1, np.int64)
+        names = ("components", "largest_component_voxels")
+        return {prefix + name: nothing for prefix in ("", "own_") for name in names}
+    number, parts = _joined(done, _together(same))
+    part_codes = np.zeros(number, np.int64)
+    part_codes[parts] = np.concatenate(codes)
+    sizes = np.bincount(parts, np.concatenate(voxels), number).astype(np.int64)
+    one, other = _together(touching)
+    return _counts(subject, len(scan.ids), part_codes, sizes, (parts[one], parts[other]))
+
+
+def _together(pairs: list[Pairs]) -> Pairs:
+    nothing = np.empty(0, np.intp)
+    one = np.concatenate([nothing, *(left for left, _ in pairs)])
+    return one, np.concatenate([nothing, *(right for _, right in pairs)])
+
+
+def _counts(
+    subject: Subject,
+    count: int,
+    codes: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+    contacts: Pairs,
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the counts by code, from the parts of labels and which of them touch."""
+    order = np.argsort(codes, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    codes, sizes = codes[order], sizes[order]
+    one, other = _once((place[contacts[0]], place[contacts[1]]), len(codes))  # one < other
+    own = np.bincount(codes, minlength=count)
+    own_largest = np.zeros(count, np.int64)
+    np.maximum.at(own_largest, codes, sizes)
+    total, largest = own.copy(), own_largest.copy()
+    last = subject.terminology.last
+    for code in np.flatnonzero(last > np.arange(len(last))).tolist():
+        low, high = np.searchsorted(codes, (code, int(last[code]) + 1))
+        if low == high:
+            continue
+        # Pairs are sorted by their smaller part, and parts by code: a subtree's lie together.
+        some = slice(*np.searchsorted(one, (low, high)))
+        inside = other[some] < high
+        pairs = (one[some][inside] - low, other[some][inside] - low)
+        total[code], parts = _joined(int(high - low), pairs)
+        largest[code] = np.bincount(parts, sizes[low:high]).max()
+    return {
+        "components": total[1:],
+        "largest_component_voxels": largest[1:],
+        "own_components": own[1:],
+        "own_largest_component_voxels": own_largest[1:],
+    }
