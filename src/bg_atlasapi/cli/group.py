@@ -36,6 +36,7 @@ _CARRY, _SETTINGS = "Without a network", "Settings"
 _CONVERT = "Other layouts"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
+    "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),

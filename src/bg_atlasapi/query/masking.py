@@ -244,7 +244,7 @@ def _check_values(values: str) -> None:
 def _table(terminology: Terminology, structures: Any, values: str) -> npt.NDArray[Any]:
     """Return the value of every code; parents are written before their descendants."""
     _check_values(values)
-    if isinstance(structures, Mapping):
+    if isinstance(structures, Mapping) and not hasattr(structures, "id"):  # a structure is a dict
         labelled = _groups(terminology, structures)
     else:
         codes = codes_of(terminology, structures)
