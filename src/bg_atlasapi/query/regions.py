@@ -89,17 +89,13 @@ def _table(subject: Subject, sums: RegionSums) -> pd.DataFrame:
     }
     last = terminology.last
     low, high = extremes(sums.first, sums.last, last)
-    total = (
-        with_descendants(sums.voxels, last),
-        with_descendants(sums.doubled, last),
-        low,
-        high,
-        interior_voxels(subject, sums, low, high, descendants=True),
-    )
-    inside = interior_voxels(subject, sums, sums.first, sums.last, descendants=False)
-    own = (sums.voxels, sums.doubled, sums.first, sums.last, inside)
-    for prefix, (voxels, doubled, first, last_voxel, inner) in (("", total), ("own_", own)):
-        measured = _measured(subject, voxels, doubled, first, last_voxel, inner)
+    boxes = ((low, high), (sums.first, sums.last))
+    inner, own_inner = interior_voxels(subject, sums, boxes)
+    voxels, doubled = (with_descendants(one, last) for one in (sums.voxels, sums.doubled))
+    total = (voxels, doubled, low, high, inner)
+    own = (sums.voxels, sums.doubled, sums.first, sums.last, own_inner)
+    for prefix, places in (("", total), ("own_", own)):
+        measured = _measured(subject, *places)
         columns |= {prefix + name: column[1:] for name, column in measured.items()}
     return pd.DataFrame(columns)
 
