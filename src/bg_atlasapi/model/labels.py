@@ -190,6 +190,25 @@ class LabelVolume:
         coded = self.coded
         return coded.ids[coded.codes[flat]].astype(self.dtype)  # type: ignore[no-any-return]
 
+    def box(self, bounds: Sequence[slice]) -> npt.NDArray[np.integer]:
+        """Return the ids of a box of voxels, not to be written to; only what it takes is read.
+
+        Parameters
+        ----------
+        bounds
+            Start and stop along each axis, within the volume.
+        """
+        mapped = self.source.mapped()
+        if mapped is not None:
+            return mapped[tuple(bounds)]  # type: ignore[return-value]
+        if self._coded is not None:
+            codes = self._coded.codes.reshape(self.shape)
+            return self._coded.ids.take(codes[tuple(bounds)])
+        indices = [np.arange(bound.start, bound.stop) for bound in bounds]
+        out = np.zeros([len(one) for one in indices], self.dtype)
+        self.source.outer(indices, out)
+        return out
+
     def ids(self) -> npt.NDArray[np.integer]:
         """Return the ids of all voxels, a new array of the stored type."""
         coded = self.coded

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bg_atlasapi.formats.swc import read_swc
     from bg_atlasapi.query.adjacency import neighbours
     from bg_atlasapi.query.borders import border_distance
     from bg_atlasapi.query.connectivity import components
@@ -31,6 +32,7 @@ __all__ = [
     "masks",
     "neighbours",
     "region_table",
+    "read_swc",
     "sample",
     "within",
 ]
@@ -44,6 +46,7 @@ _HOMES = {
     "masks": "bg_atlasapi.query.masking",
     "neighbours": "bg_atlasapi.query.adjacency",
     "region_table": "bg_atlasapi.query.regions",
+    "read_swc": "bg_atlasapi.formats.swc",
     "sample": "bg_atlasapi.query.sampling",
     "within": "bg_atlasapi.query.spheres",
 }
