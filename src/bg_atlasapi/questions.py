@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.holdings import Holdings
 from bg_atlasapi.query import masking as mask_query
+from bg_atlasapi.query import nearest as nearest_query
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.query import regions as region_query
 
@@ -26,6 +27,8 @@ class Questions(Holdings):
         points: npt.ArrayLike,
         unit: str = "um",
         at: int | Sequence[object] | None = None,
+        *,
+        nearest: bool = False,
     ) -> pd.DataFrame:
         """Say which structure and hemisphere points lie in.
 
@@ -37,12 +40,17 @@ class Questions(Holdings):
             ``"um"``, ``"mm"`` or ``"voxel"``.
         at
             A depth (0 is the root), or a list of structures: answer the ancestor there instead.
+        nearest
+            Also say which region is nearest to points outside every region.
 
         Returns
         -------
         pandas.DataFrame
             A row a point: ``id`` (0 outside), ``acronym``, ``name``, ``hemisphere`` ("left",
-            "right", missing beyond the volume), ``inside`` (within the volume).
+            "right", missing beyond the volume), ``inside`` (within the volume). With ``nearest``
+            also ``distance_um``, to the nearest labelled voxel (0 in one, NaN for a point that is
+            not finite); ``nearest_id`` and ``nearest_acronym``, its answer (of several equally near
+            labels the smallest).
 
         Raises
         ------
@@ -60,7 +68,8 @@ class Questions(Holdings):
         """
         subject = self._subject()
         stored = subject.hemispheres
-        return point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
+        table = point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
+        return table.assign(**nearest_query.columns(self, points, unit, at)) if nearest else table
 
     def mask(
         self,

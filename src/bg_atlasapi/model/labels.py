@@ -190,7 +190,7 @@ class LabelVolume:
         coded = self.coded
         return coded.ids[coded.codes[flat]].astype(self.dtype)  # type: ignore[no-any-return]
 
-    def box(self, bounds: Sequence[slice]) -> npt.NDArray[np.integer]:
+    def ids_in(self, bounds: Sequence[slice]) -> npt.NDArray[np.integer]:
         """Return the ids of a box of voxels, not to be written to; only what it takes is read.
 
         Parameters

@@ -31,8 +31,8 @@ __all__ = [
     "mask",
     "masks",
     "neighbours",
-    "region_table",
     "read_swc",
+    "region_table",
     "sample",
     "within",
 ]
@@ -45,8 +45,8 @@ _HOMES = {
     "mask": "bg_atlasapi.query.masking",
     "masks": "bg_atlasapi.query.masking",
     "neighbours": "bg_atlasapi.query.adjacency",
-    "region_table": "bg_atlasapi.query.regions",
     "read_swc": "bg_atlasapi.formats.swc",
+    "region_table": "bg_atlasapi.query.regions",
     "sample": "bg_atlasapi.query.sampling",
     "within": "bg_atlasapi.query.spheres",
 }

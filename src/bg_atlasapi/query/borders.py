@@ -233,7 +233,7 @@ class _Search:
 
     def _nearest_in(self, bounds: Sequence[slice], um: list[float], own: int) -> float:
         """Return the distance to the nearest voxel of a box that answers otherwise."""
-        other = self._answers.of(self._labels.box(bounds)) != own
+        other = self._answers.of(self._labels.ids_in(bounds)) != own
         if not other.any():
             return math.inf
         edges = [

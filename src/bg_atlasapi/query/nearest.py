@@ -8,7 +8,6 @@ middle. The surface is found once, by reading every voxel, and kept as long as t
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _BLOCK = 4  # voxels along each side of a block
 _POINTS = 1 << 10  # at a time
 _PAIRS = 1 << 19  # of points and voxels, at a time
-_SURFACES: weakref.WeakKeyDictionary[LabelVolume, Surface] = weakref.WeakKeyDictionary()
+_KEY = "surface"
 _ONCE = OnceLock()
 
 
@@ -100,9 +99,10 @@ def columns(
 def surface_of(subject: Subject) -> Surface:
     """Return the surface of what is labelled, made on first use and kept with the labels."""
     with _ONCE:
-        if subject.labels not in _SURFACES:
-            _SURFACES[subject.labels] = Surface(subject)
-        return _SURFACES[subject.labels]
+        surface: Surface | None = subject.labels.remembered.get(_KEY)
+        if surface is None or surface.sizes != subject.space.spacing_um:
+            surface = subject.labels.remembered[_KEY] = Surface(subject)
+        return surface
 
 
 class Surface:
@@ -112,11 +112,17 @@ class Surface:
     ----------
     subject
         What is asked; all of it is read.
+
+    Attributes
+    ----------
+    sizes : tuple of float
+        Of voxels, µm: metadata may be edited, so the same labels may come with others.
     """
 
     def __init__(self, subject: Subject) -> None:
         shape = subject.labels.shape
-        self._sizes = np.asarray(subject.space.spacing_um)
+        self.sizes = subject.space.spacing_um
+        self._sizes = np.asarray(self.sizes)
         flat, ids = _surface_voxels(subject.labels)
         index = np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int32)
         grid = [-(-length // _BLOCK) for length in shape]

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
 from bg_atlasapi.model.scan import Planes
-from bg_atlasapi.model.space import LEFT, RIGHT, UM_PER_UNIT
+from bg_atlasapi.model.space import UM_PER_UNIT
 from bg_atlasapi.model.terminology import Terminology
-from bg_atlasapi.query.subject import Subject, subject_of
+from bg_atlasapi.query.subject import Subject, side_of, subject_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_SIDES = {"left": LEFT, "right": RIGHT, "both": None}
 
 
 def sample(
@@ -72,13 +70,11 @@ def sample(
     ['TH']
     """
     count, generator = _checked_count(n), _generator(seed)
-    if hemisphere not in tuple(_SIDES):
-        message = f"A hemisphere is 'left', 'right' or 'both', got {hemisphere!r}."
-        raise InvalidInputError(message)
+    side = side_of(hemisphere)
     subject = subject_of(atlas, every_voxel=True)
     subject.space.voxel_scale(unit)
     codes = _codes(subject.terminology, structure)
-    voxels = _Voxels(subject, codes, _SIDES[hemisphere])
+    voxels = _Voxels(subject, codes, side)
     per_plane = voxels.per_plane()
     total = int(per_plane.sum())
     if total == 0:

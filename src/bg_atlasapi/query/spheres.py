@@ -206,7 +206,7 @@ class _Ball:
             volumes *= (axis.far - axis.near)[place]
         cut = far[places] > 1
         volumes[cut] = _cut_volumes(axes, [place[cut] for place in places])
-        box = self._labels.box(bounds)
+        box = self._labels.ids_in(bounds)
         ids = box[tuple(axis.index[place] for axis, place in zip(axes, places, strict=True))]
         distinct, rows = _distinct(ids)
         sums = np.bincount(rows, volumes / _BALL, len(distinct))
