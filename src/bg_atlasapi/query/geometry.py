@@ -17,7 +17,8 @@ from bg_atlasapi.model.space import CoordinateSpace, as_points
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_VOXELS = 1 << 21  # read at a time; temporaries of some bytes a voxel stay below 100 MB
+_VOXELS = 1 << 19  # read at a time; temporaries of 100 bytes a voxel stay below 100 MB
+_SIDE = 80  # of a cube of so many voxels
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,10 @@ def parts_of_box(
     chunks
         Voxels that are decoded together; None: any cut is as good.
     """
-    step = list(chunks or (1, 1, 1))
-    extents = [bound.stop - bound.start for bound in bounds] if chunks is None else list(shape)
+    step = list(chunks or (_SIDE, _SIDE, _SIDE))
     for axis in (2, 1, 0):
         room = max(1, _VOXELS // math.prod(step))
-        step[axis] *= min(room, max(1, -(-extents[axis] // step[axis])))
+        step[axis] *= min(room, max(1, -(-shape[axis] // step[axis])))
     cuts = []
     for bound, size in zip(bounds, step, strict=True):
         first = bound.start if chunks is None else bound.start // size * size

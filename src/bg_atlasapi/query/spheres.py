@@ -195,19 +195,21 @@ class _Ball:
     ) -> dict[int, float]:
         """Return, by answer, which fraction of the ball lies in a box of voxels."""
         axes = [self._axis(number, bound) for number, bound in enumerate(bounds)]
-        near = _squares([axis.near for axis in axes])
-        touched = near < 1
-        if not touched.any():
+        if sum(axis.near.min() ** 2 for axis in axes) >= 1:
             return {}
         far = _squares([axis.far for axis in axes])
-        places = np.nonzero(touched)
-        volumes = np.ones(len(places[0]))
-        for axis, place in zip(axes, places, strict=True):
-            volumes *= (axis.far - axis.near)[place]
-        cut = far[places] > 1
-        volumes[cut] = _cut_volumes(axes, [place[cut] for place in places])
+        whole = far <= 1
+        cut = np.nonzero(~whole & (_squares([axis.near for axis in axes]) < 1))
+        first, second, third = (axis.far - axis.near for axis in axes)
+        volumes = (first[:, None, None] * second[:, None] * third)[whole]
+        volumes = np.concatenate([volumes, _cut_volumes(axes, cut)])
         box = self._labels.ids_in(bounds)
-        ids = box[tuple(axis.index[place] for axis, place in zip(axes, places, strict=True))]
+        for number, axis in enumerate(axes):
+            if len(axis.index) > box.shape[number]:  # a voxel that was cut in two
+                box = box.take(axis.index, number)
+        ids = np.concatenate([box[whole], box[cut]])
+        if not len(ids):
+            return {}
         distinct, rows = _distinct(ids)
         sums = np.bincount(rows, volumes / _BALL, len(distinct))
         found: dict[int, float] = {}
