@@ -76,7 +76,7 @@ def border_distance(
     --------
     >>> from bg_atlasapi import BrainGlobeAtlas, query
     >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
-    >>> query.border_distance(atlas, [(7100, 3870, 4500), (-250, 3870, 4500)], limit_um=100) < 100
+    >>> query.border_distance(atlas, [(7100, 3870, 4500), (-250, 3870, 4500)], limit_um=300) < 300
     array([ True, False])
     """
     limit = _checked_limit(limit_um)

@@ -110,10 +110,10 @@ def lengths(
     Returns
     -------
     pandas.DataFrame
-        A row for each region that paths run through, or whose descendants they do, in the order of
-        the hierarchy: ``id`` (0 outside), ``acronym``, ``name``; ``own_um``, the length in what is
-        labelled as the region itself; ``total_um``, with its descendants; ``left_um`` and
-        ``right_um``, of the total.
+        A row for each region that paths run through, or whose descendants they do (with ``at``,
+        for each answer), in the order of the hierarchy: ``id`` (0 outside), ``acronym``, ``name``;
+        ``own_um``, the length in what is labelled as the region itself; ``total_um``, with its
+        descendants; ``left_um`` and ``right_um``, of the total.
 
     Raises
     ------
@@ -143,7 +143,8 @@ def lengths(
     total = np.zeros_like(own)
     total[:, 0] = own[:, 0]
     total[:, 1:] = until[:, terminology.last[everywhere]] - until[:, everywhere - 1]
-    holds = np.append(touched[0] > 0, passed[terminology.last[everywhere]] > passed[everywhere - 1])
+    below = passed[terminology.last[everywhere]] > passed[everywhere - 1]
+    holds = np.append(touched[0], below) if at is None else touched
     shown = np.flatnonzero(holds)
     ids = np.concatenate([terminology.ids[shown].astype(np.int64), distinct[~listed]])
     own = np.concatenate([own[:, shown], sums[:, ~listed]], axis=1)
