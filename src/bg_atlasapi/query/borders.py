@@ -76,8 +76,8 @@ def border_distance(
     --------
     >>> from bg_atlasapi import BrainGlobeAtlas, query
     >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
-    >>> query.border_distance(atlas, [(7100, 3870, 4500), (-250, 3870, 4500)], limit_um=300) < 300
-    array([ True, False])
+    >>> query.border_distance(atlas, [(7130, 1530, 3230), (7130, 580, 3230)]).round(1).tolist()
+    [30.0, 120.0]
     """
     limit = _checked_limit(limit_um)
     subject = subject_of(atlas)
