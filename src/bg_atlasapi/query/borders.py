@@ -17,7 +17,7 @@ from bg_atlasapi.late import np
 from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.query.answers import Answers
-from bg_atlasapi.query.geometry import box_gaps_um, places_of, voxels_of
+from bg_atlasapi.query.geometry import box_gaps_um, near_enough, places_of, voxels_of
 from bg_atlasapi.query.nearest import surface_of
 from bg_atlasapi.query.subject import Subject, subject_of
 
@@ -63,7 +63,7 @@ def border_distance(
         µm, shape ``(N,)``: to the nearest voxel (the box it takes up) with another answer, or to
         the edge of the volume; for a point outside every region, to the nearest labelled voxel.
         Infinite beyond the limit and where there is no other answer; NaN for a point that is not
-        finite.
+        finite, or beyond a kilometre.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def border_distance(
         flat = np.ravel_multi_index(tuple(index.T), subject.labels.shape)
     ids = np.zeros(len(index), subject.labels.dtype)
     ids[inside] = subject.labels.sample(flat[inside])[0]
-    finite = np.isfinite(places.um).all(axis=1)
+    finite = near_enough(places.um)
     outside = np.flatnonzero((ids == 0) & finite)
     within = np.flatnonzero(ids != 0)
     if len(outside):

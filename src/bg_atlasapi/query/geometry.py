@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _VOXELS = 1 << 19  # read at a time; temporaries of 100 bytes a voxel stay below 100 MB
+_FARTHEST_UM = 1e9  # farther, a µm is lost in the rounding of squares
 _SIDE = 80  # of a cube of so many voxels
 
 
@@ -68,6 +69,11 @@ def voxels_of(
     inside = np.all((floor >= 0) & (floor < shape), axis=1)
     nearest = np.clip(np.where(np.isnan(floor), 0, floor), 0, np.maximum(np.array(shape) - 1, 0))
     return nearest.astype(np.int64), inside
+
+
+def near_enough(um: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Say which places have a distance to anything: numbers, and not beyond a kilometre."""
+    return np.asarray(np.all(np.abs(um) <= _FARTHEST_UM, axis=1))
 
 
 def box_gaps_um(

@@ -18,7 +18,7 @@ from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import spans, stream
 from bg_atlasapi.model.scan import Planes
 from bg_atlasapi.query.answers import Answers
-from bg_atlasapi.query.geometry import box_gaps_um, places_of, voxels_of
+from bg_atlasapi.query.geometry import box_gaps_um, near_enough, places_of, voxels_of
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Nearest:
     ----------
     distance_um
         To the nearest labelled voxel: 0 in one, infinite where there is none, NaN for a point that
-        is not finite.
+        is not finite, or beyond a kilometre.
     ids
         Its label; 0 where there is none. Of several equally near ones the smallest.
     """
@@ -73,7 +73,7 @@ def nearest_of(atlas: Any, points: npt.ArrayLike, unit: str = "um") -> Nearest:
         index, inside = voxels_of(places.voxel, subject.labels.shape)
         flat = np.ravel_multi_index(tuple(index.T), subject.labels.shape)
         ids[:] = np.where(inside, subject.labels.sample(flat)[0], 0)
-    finite = np.isfinite(places.um).all(axis=1)
+    finite = near_enough(places.um)
     distance[~finite] = np.nan
     outside = np.flatnonzero((ids == 0) & finite)
     if len(outside):

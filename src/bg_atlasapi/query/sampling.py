@@ -115,7 +115,9 @@ def _generator(seed: Any) -> np.random.Generator:
 
 def _codes(terminology: Terminology, structure: Any) -> list[int]:
     """Return the codes of one structure, or of several."""
-    several = isinstance(structure, list | tuple | set | np.ndarray) and np.ndim(structure) > 0  # type: ignore[arg-type]
+    if isinstance(structure, np.ndarray):
+        structure = structure.tolist()
+    several = isinstance(structure, list | tuple | set | frozenset)
     return [terminology.code(key) for key in (structure if several else [structure])]
 
 

@@ -178,6 +178,20 @@ def test_points_are_drawn_uniformly(halves: Subject) -> None:
     assert query.sample(halves, "s2", 3, 1, unit="mm").max() < 0.06
 
 
+def test_structures_are_named_in_any_way() -> None:
+    """One structure or several, by whatever names one: descendants count, and none twice."""
+    atlas = BrainGlobeAtlas("phantom_mouse_100um")
+    both = query.sample(atlas, ["TH", "CTX"], 20, 1)
+    thalamus = atlas.structures["TH"]
+    for several in (("CTX", thalamus, "VISp"), {688, 549}, np.array(["TH", "CTX"])):
+        assert (query.sample(atlas, several, 20, 1) == both).all()
+    for one in (thalamus, 549, "549", np.uint32(549), "Thalamus", ["TH", 549]):
+        assert (query.sample(atlas, one, 20, 1) == query.sample(atlas, "TH", 20, 1)).all()
+    for wrong in (None, {}, 3.5, b"TH", ["TH", ["CTX"]]):
+        with pytest.raises(UnknownStructureError):
+            query.sample(atlas, wrong, 1)
+
+
 def test_far_borders_are_found_block_by_block() -> None:
     """Many points deep in large regions: passing over blocks changes no answer."""
     volume = np.zeros((52, 61, 67), np.uint32)
@@ -203,14 +217,15 @@ def test_far_borders_are_found_block_by_block() -> None:
 
 def test_places_that_are_nowhere(halves: Subject) -> None:
     """Not a number and infinite points have no distance; far ones have theirs."""
-    points = [(math.nan, 1, 1), (math.inf, 1, 1), (-1e6, 25, 25), (15, 25, 25)]
+    points = [(math.nan, 1, 1), (math.inf, 1, 1), (1, -1e300, 1), (-1e6, 25, 25), (15, 25, 25)]
     found = nearest_of(halves, points)
-    assert np.isnan(found.distance_um[:2]).all()
-    assert found.distance_um[2:].tolist() == [1e6 + 10, 0]
-    assert found.ids.tolist() == [0, 0, 2, 2]
+    assert np.isnan(found.distance_um[:3]).all()
+    assert found.distance_um[3:].tolist() == [1e6 + 10, 0]
+    assert found.ids.tolist() == [0, 0, 0, 2, 2]
     border = query.border_distance(halves, points)
-    assert np.isnan(border[:2]).all()
-    assert border[2:].tolist() == [1e6 + 10, 5]
+    assert np.isnan(border[:3]).all()
+    assert border[3:].tolist() == [1e6 + 10, 5]
+    assert nearest_of(halves, (9e8, -9e8, 9e8)).ids.tolist() == [4]
 
 
 def test_an_annotation_without_labels() -> None:
