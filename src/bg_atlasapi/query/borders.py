@@ -18,7 +18,7 @@ from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.query.answers import Answers
 from bg_atlasapi.query.geometry import box_gaps_um, near_enough, places_of, voxels_of
-from bg_atlasapi.query.nearest import surface_of
+from bg_atlasapi.query.nearest import labels_at, surface_of
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
@@ -84,14 +84,7 @@ def border_distance(
     answers = Answers(subject.labels, at)
     places = places_of(subject.space, points, unit)
     distance = np.full(len(places.um), np.inf)
-    index, inside = voxels_of(places.voxel, subject.labels.shape)
-    flat = np.zeros(len(index), np.int64)
-    if 0 in subject.labels.shape:
-        inside[:] = False
-    else:
-        flat = np.ravel_multi_index(tuple(index.T), subject.labels.shape)
-    ids = np.zeros(len(index), subject.labels.dtype)
-    ids[inside] = subject.labels.sample(flat[inside])[0]
+    ids = labels_at(subject, places)
     finite = near_enough(places.um)
     outside = np.flatnonzero((ids == 0) & finite)
     within = np.flatnonzero(ids != 0)
@@ -100,16 +93,18 @@ def border_distance(
         distance[outside], _ = surface.nearest(places.um[outside])
     if len(within):
         labels = _readable(subject.labels, len(within))
-        order = within[np.argsort(flat[within], kind="stable")]  # neighbours share chunks
+        index, _ = voxels_of(places.voxel[within], labels.shape)
+        ordered = np.lexsort(index.T[::-1])  # neighbours share chunks
+        order, index = within[ordered], index[ordered]
         own = answers.of(ids[order])
         search = _Search(subject, labels, answers, limit)
-        distance[order] = search.over(places.um[order], index[order], own)
+        distance[order] = search.over(places.um[order], index, own)
         far = np.isnan(distance[order])
         if np.count_nonzero(far) >= _MANY_FAR:
             search.blocks = _Blocks(subject_of(atlas, every_voxel=True), answers)
-        order, own = order[far], own[far]
+        order, index, own = order[far], index[far], own[far]
         search.go_far()
-        distance[order] = search.over(places.um[order], index[order], own)
+        distance[order] = search.over(places.um[order], index, own)
     distance[distance > limit] = np.inf
     distance[~finite] = np.nan
     return distance

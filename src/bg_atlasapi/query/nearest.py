@@ -17,15 +17,17 @@ from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import spans, stream
 from bg_atlasapi.model.scan import Planes
+from bg_atlasapi.model.space import as_points
 from bg_atlasapi.query.answers import Answers
-from bg_atlasapi.query.geometry import box_gaps_um, near_enough, places_of, voxels_of
+from bg_atlasapi.query.geometry import Places, box_gaps_um, near_enough, places_of, voxels_of
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 _BLOCK = 4  # voxels along each side of a block
-_POINTS = 1 << 10  # at a time
+_LOCATED = 1 << 18  # points at a time
+_POINTS = 1 << 10  # of those outside
 _PAIRS = 1 << 19  # of points and voxels, at a time
 _KEY = "surface"
 _ONCE = OnceLock()
@@ -66,20 +68,32 @@ def nearest_of(atlas: Any, points: npt.ArrayLike, unit: str = "um") -> Nearest:
         If points are not numbers of shape ``(N, 3)`` or the unit is unknown.
     """
     subject = subject_of(atlas)
-    places = places_of(subject.space, points, unit)
-    ids = np.zeros(len(places.um), subject.labels.dtype)
-    distance = np.zeros(len(places.um))
-    if 0 not in subject.labels.shape:
-        index, inside = voxels_of(places.voxel, subject.labels.shape)
-        flat = np.ravel_multi_index(tuple(index.T), subject.labels.shape)
-        ids[:] = np.where(inside, subject.labels.sample(flat)[0], 0)
-    finite = near_enough(places.um)
-    distance[~finite] = np.nan
-    outside = np.flatnonzero((ids == 0) & finite)
-    if len(outside):
-        surface = surface_of(subject_of(atlas, every_voxel=True))
-        distance[outside], ids[outside] = surface.nearest(places.um[outside])
+    array, _ = as_points(points)
+    subject.space.voxel_scale(unit)
+    ids = np.zeros(len(array), subject.labels.dtype)
+    distance = np.zeros(len(array))
+    surface: Surface | None = None
+    for part in spans(len(array), _LOCATED):
+        places = places_of(subject.space, array[part], unit)
+        known = near_enough(places.um)
+        ids[part] = labels_at(subject, places)
+        distance[part][~known] = np.nan
+        outside = np.flatnonzero((ids[part] == 0) & known)
+        if len(outside):
+            surface = surface or surface_of(subject_of(atlas, every_voxel=True))
+            distance[part][outside], ids[part][outside] = surface.nearest(places.um[outside])
     return Nearest(distance, ids)
+
+
+def labels_at(subject: Subject, places: Places) -> npt.NDArray[np.integer]:
+    """Return the labels of places, 0 beyond the volume."""
+    ids = np.zeros(len(places.um), subject.labels.dtype)
+    shape = subject.labels.shape
+    index, inside = voxels_of(places.voxel, shape)
+    if inside.any():
+        flat = np.ravel_multi_index(tuple(index[inside].T), shape)
+        ids[inside] = subject.labels.sample(flat)[0]
+    return ids
 
 
 def columns(

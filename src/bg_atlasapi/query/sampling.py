@@ -14,7 +14,7 @@ from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
 from bg_atlasapi.model.scan import Planes
 from bg_atlasapi.model.space import UM_PER_UNIT
-from bg_atlasapi.model.terminology import Terminology
+from bg_atlasapi.query.masking import codes_of
 from bg_atlasapi.query.subject import Subject, side_of, subject_of
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def sample(
     side = side_of(hemisphere)
     subject = subject_of(atlas, every_voxel=True)
     subject.space.voxel_scale(unit)
-    codes = _codes(subject.terminology, structure)
+    codes = codes_of(subject.terminology, structure)
     voxels = _Voxels(subject, codes, side)
     per_plane = voxels.per_plane()
     total = int(per_plane.sum())
     if total == 0:
-        names = ", ".join(subject.terminology.acronyms[code] for code in codes) or "nothing"
+        names = ", ".join(subject.terminology.acronyms[code] for code in codes)
         where = "" if hemisphere == "both" else f" in the {hemisphere} hemisphere"
         message = f"No voxel{where} of this annotation belongs to {names}, so no point lies in it."
         raise InvalidInputError(message)
@@ -111,14 +111,6 @@ def _generator(seed: Any) -> np.random.Generator:
     except (TypeError, ValueError) as error:
         message = f"A seed is a whole number, 0 or more, or a numpy Generator; got {seed!r}."
         raise InvalidInputError(message) from error
-
-
-def _codes(terminology: Terminology, structure: Any) -> list[int]:
-    """Return the codes of one structure, or of several."""
-    if isinstance(structure, np.ndarray):
-        structure = structure.tolist()
-    several = isinstance(structure, list | tuple | set | frozenset)
-    return [terminology.code(key) for key in (structure if several else [structure])]
 
 
 class _Voxels:
