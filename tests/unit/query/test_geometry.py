@@ -13,6 +13,7 @@ import pytest
 from bg_atlasapi import BrainGlobeAtlas, query
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
+from bg_atlasapi.model.chunked import ChunkedSource
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
@@ -164,6 +165,55 @@ def test_paths_without_length(halves: Subject) -> None:
     assert twice.equals(query.along(halves, [(0, 25, 25), (60, 25, 25)]))
     assert query.along(halves, np.empty((0, 2, 3))).empty
     assert query.lengths(halves, np.empty((0, 2, 3))).empty
+
+
+class CountedChunks(ChunkedSource):
+    """An array in chunks of 5 voxels a side, which says how many were decoded."""
+
+    dtype, chunks, where = np.dtype(np.uint32), (5, 5, 5), "a test"
+    shape = (60, 60, 60)
+
+    def __init__(self, array: npt.NDArray[np.uint32]) -> None:
+        self.array, self.decoded = array, 0
+
+    def _decode(self, place: tuple[int, ...], _scratch: bytearray | None) -> npt.NDArray[Any]:
+        """Return a chunk."""
+        self.decoded += 1
+        box = [slice(p * c, (p + 1) * c) for p, c in zip(place, self.chunks, strict=True)]
+        return self.array[tuple(box)].copy()
+
+
+@pytest.mark.parametrize(
+    ("question", "most"),
+    [
+        (lambda atlas: query.within(atlas, (305, 305, 305), 30), 27),
+        (lambda atlas: query.along(atlas, [(0, 305, 305), (600, 305, 305)]), 12),
+        (lambda atlas: query.border_distance(atlas, (305, 305, 305), limit_um=20), 27),
+        (lambda atlas: query.border_distance(atlas, (12, 305, 305)), 27),
+    ],
+    ids=["within", "along", "limited border", "border"],
+)
+def test_only_what_it_takes_is_read(question: Any, most: int) -> None:
+    """A question of a few voxels decodes the chunks they lie in, of 1,728."""
+    source = CountedChunks(np.full((60, 60, 60), 2, np.uint32))
+    space = CoordinateSpace((60, 60, 60), (10, 10, 10), "asr")
+    question(Subject(LabelVolume(source, TREE), space, None))
+    assert 0 < source.decoded <= most
+
+
+def test_sides_of_an_asymmetric_atlas(tmp_path: Path) -> None:
+    """Stored hemispheres decide, not the middle of the volume."""
+    atlas = Atlas.from_path(tiny_package(tmp_path, symmetric=False))
+    for side in ("left", "right"):
+        points = query.sample(atlas, "root", 500, 2, hemisphere=side)
+        assert set(atlas.lookup(points)["hemisphere"]) == {side}
+    line = np.array([(450.0, 350, 0), (450, 350, 1000)])
+    table = query.along(atlas, line)
+    middles = (table[["entry_2"]].to_numpy() + table[["exit_2"]].to_numpy()) / 2
+    sides = atlas.lookup(np.insert(middles, 0, [[450], [350]], axis=1))["hemisphere"]
+    labelled = (table["id"] != 0).to_numpy()
+    assert labelled.any()
+    assert table["hemisphere"][labelled].tolist() == sides[labelled].tolist()
 
 
 def test_points_are_drawn_uniformly(halves: Subject) -> None:
