@@ -116,17 +116,23 @@ class GroupedAtlas(Atlas):
     @kept
     def _model(self) -> AtlasModel:
         stored = self.base._model
-        tree, sides = self._terminology, stored.hemispheres and self.base._unread_hemispheres
-        meshes = GroupedMeshes(
-            stored.meshes, stored.terminology, self._arrangement, stored.space, sides
-        )
+        tree, sides = self._terminology, self._unedited_sides
+        arrangement, space = self._arrangement, stored.space
         return dataclasses.replace(
             stored,
             metadata=self.metadata,
             structures=[_entry(tree, code) for code in tree.positions.argsort()[1:].tolist()],
-            labels=GroupedLabels(stored.labels, self._arrangement, stored.space, sides),
-            meshes=meshes,
+            labels=GroupedLabels(stored.labels, arrangement, space, sides),
+            meshes=GroupedMeshes(stored.meshes, stored.terminology, arrangement, space, sides),
         )
+
+    @property
+    def _unedited_sides(self) -> StoredHemispheres | None:
+        return None if self.base._symmetric else self._unread_hemispheres
+
+    @kept
+    def _unread_hemispheres(self) -> StoredHemispheres:
+        return self.base._unread_hemispheres
 
     def _labels(self, *, every_voxel: bool = False) -> LabelVolume:
         own = "annotation" in self.__dict__ or "annotation" in self._kept
@@ -136,11 +142,11 @@ class GroupedAtlas(Atlas):
 
     def _over(self, below: LabelVolume) -> LabelVolume:
         """Return an annotation of the base, edited or not, seen through the groups."""
-        model = self._model
-        if isinstance(model.labels, GroupedLabels) and below is model.labels.below:
-            return model.labels
-        space, sides = self.base._space(below.shape), self.base._hemispheres_of(below)
-        return GroupedLabels(below, self._arrangement, space, sides)
+        kept, sides = self._model.labels, self.base._hemispheres_of(below)
+        same = isinstance(kept, GroupedLabels) and below is kept.below
+        if same and (not self.grouping.lateralised or sides is self._unedited_sides):
+            return kept
+        return GroupedLabels(below, self._arrangement, self.base._space(below.shape), sides)
 
     def _annotation_differs(self) -> bool:
         return not self._over(self.base._labels(every_voxel=True)).holds(self._kept["annotation"])

@@ -62,10 +62,10 @@ class Questions(Holdings):
         >>> atlas.lookup([7100, 3870, 4500])["acronym"].tolist()
         ['TH']
         """
-        asked, at = self._asked_at(at)
+        asked, within = self._asked_at(at)
         subject = asked._subject()
         stored = subject.hemispheres
-        return point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
+        return point_query.lookup(subject.labels, subject.space, points, unit, within, stored)
 
     def mask(
         self,

@@ -95,8 +95,8 @@ class Translation:
             Of the table, to be broadcast to that shape; None where it has one.
         """
         if rows is None:
-            return self._table.take(below)
-        return self._table.take(below + rows * np.int32(self._count))
+            return np.asarray(self._table.take(below))
+        return np.asarray(self._table.take(below + rows * np.int32(self._count)))
 
 
 class GroupedScan(Scan):
@@ -122,15 +122,15 @@ class GroupedScan(Scan):
         """Yield what a question answers to planes, in order; it runs in threads."""
 
         def translated(planes: Planes) -> _T:
-            codes = self._codes(planes.codes, planes.first)
+            codes = self._grouped(planes.codes, planes.first)
             halo = None
             if planes.before is not None:
-                halo = self._codes(planes.before[np.newaxis], planes.first - 1)[0]
+                halo = self._grouped(planes.before[np.newaxis], planes.first - 1)[0]
             return question(Planes(planes.first, codes, halo))
 
         return self._below.over(translated, before=before)
 
-    def _codes(self, below: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
+    def _grouped(self, below: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         rows = None if self._sides is None else self._sides.planes(first, first + len(below))
         return self._translation.codes(below, rows)
 
@@ -247,7 +247,7 @@ class GroupedLabels(LabelVolume):
         return (GroupedLabels, self._parts)
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override] # the base class keeps it
+    def dtype(self) -> np.dtype[Any]: # the base class keeps it
         """Type of the ids."""
         return _holding(self.below.dtype, int(self.terminology.ids.max()))
 
@@ -299,7 +299,7 @@ class GroupedLabels(LabelVolume):
         """Return the id of one voxel, which must lie inside the volume."""
         flat = np.array([np.ravel_multi_index(index, self.shape)], np.int64)
         below = np.array([self.below.id_at(index)])
-        return self.translated(below, self.rows_at(flat))[0]  # type: ignore[no-any-return]
+        return self.translated(below, self.rows_at(flat))[0]
 
     def translated(
         self, ids: npt.NDArray[Any], rows: npt.NDArray[np.int32] | None

@@ -8,6 +8,7 @@ is pure: how a grouping is asked for and where it is kept is the business of ``q
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -173,9 +174,8 @@ def problems_of(groups: Sequence[Group], outside: Sequence[int]) -> list[str]:
 
 
 def _twice(what: str, values: Iterable[object]) -> list[str]:
-    seen: set[object] = set()
-    repeated = list(dict.fromkeys(one for one in values if one in seen or seen.add(one)))
-    return [f"Two groups have the {what} {one!r}." for one in repeated]
+    counts = Counter(values)
+    return [f"Two groups have the {what} {one!r}." for one, count in counts.items() if count > 1]
 
 
 def _cycles(groups: Sequence[Group]) -> list[str]:
