@@ -247,7 +247,7 @@ class GroupedLabels(LabelVolume):
         return (GroupedLabels, self._parts)
 
     @property
-    def dtype(self) -> np.dtype[Any]: # the base class keeps it
+    def dtype(self) -> np.dtype[Any]:  # the base class keeps it
         """Type of the ids."""
         return _holding(self.below.dtype, int(self.terminology.ids.max()))
 
@@ -299,7 +299,7 @@ class GroupedLabels(LabelVolume):
         """Return the id of one voxel, which must lie inside the volume."""
         flat = np.array([np.ravel_multi_index(index, self.shape)], np.int64)
         below = np.array([self.below.id_at(index)])
-        return self.translated(below, self.rows_at(flat))[0]
+        return self.translated(below, self.rows_at(flat))[0]  # type: ignore[no-any-return]
 
     def translated(
         self, ids: npt.NDArray[Any], rows: npt.NDArray[np.int32] | None
