@@ -92,7 +92,7 @@ def coverage_of(subject: Subject, arrangement: Arrangement) -> Coverage:
     tree = subject.terminology
     ids, counts = voxels_by_code(subject.labels)
     count = len(tree) + 1
-    group = np.zeros(len(ids), np.int64)
+    group = arrangement.terminology.index.positions(ids).astype(np.int64)
     # Lateralised, the first two codes are the root and its left; what is right goes with what is
     # left.
     first = 2 if arrangement.lateralised else 1
