@@ -13,7 +13,7 @@ from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.grouped_labels import GroupedLabels
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.query.coverage import Coverage, coverage_of, percent
-from bg_atlasapi.query.group_rules import Source, Wish, grouping_of
+from bg_atlasapi.query.group_rules import Source, Wish, grouping_of, is_remapping
 
 if TYPE_CHECKING:
     from bg_atlasapi.model.atlas import Atlas as AtlasModel
@@ -37,7 +37,7 @@ def grouped_atlas(base: Any, wish: Wish) -> GroupedAtlas:
     grouping = grouping_of(base._subject(every_voxel=wish.min_volume_mm3 is not None), wish, source)
     atlas = GroupedAtlas(base, grouping)
     overlaps = atlas._arrangement.overlaps
-    if overlaps:
+    if overlaps and not is_remapping(wish.by):  # who maps each structure says what is to be
         warnings.warn(_overlap_text(base, atlas._arrangement), GroupingWarning, stacklevel=3)
     return atlas
 

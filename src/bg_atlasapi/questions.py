@@ -141,8 +141,8 @@ class Questions(Holdings):
             Structures that become outside, with all below them.
         lateralise
             Make left and right structures of their own, below the root: "VISp-L" and "VISp-R".
-            Their ids have a number put in front: of 385 they are 1000000385 and 2000000385 where
-            ids have at most nine digits (see ``model.grouping.side_ids``).
+            Their ids have a number put in front: of 385 they are 1000000385 and 2000000385 in an
+            atlas whose largest id has nine digits (see ``model.grouping.side_ids``).
         name
             Of the grouping; it becomes part of the name of the atlas.
 
@@ -155,7 +155,8 @@ class Questions(Holdings):
         Warns
         -----
         GroupingWarning
-            If named groups overlap: the deepest of nested structures wins.
+            If named groups, or those of a grouping, overlap: the deepest of nested structures
+            wins.
 
         Raises
         ------

@@ -154,10 +154,11 @@ def _codes(tree: Terminology, structures: Any, option: str) -> list[int]:
     """Return the codes of structures, each once, without those that lie below another."""
     if structures is None:
         structures = ()
-    if isinstance(structures, str | int | np.integer) or hasattr(structures, "id"):
-        structures = [structures]
-    if isinstance(structures, bool) or not isinstance(structures, Iterable):
+    single = isinstance(structures, str | int | np.integer) or hasattr(structures, "id")
+    if isinstance(structures, bool) or not (single or isinstance(structures, Iterable)):
         raise InvalidInputError(f"{option}= takes structures, got {structures!r}.")
+    if single:
+        structures = [structures]
     codes: list[int] = []
     for code in sorted({tree.code(one) for one in structures}):
         if not codes or not tree.contains(codes[-1], code):
@@ -263,6 +264,11 @@ def _of_mapping(tree: Terminology, by: Mapping[Any, Any], outside: Kept) -> tupl
         )
         raise InvalidInputError(message)
     return "mapping", _remapped(tree, by, outside)
+
+
+def is_remapping(by: object) -> bool:
+    """Say whether structures are mapped one by one, rather than listed under names."""
+    return isinstance(by, Mapping) and not any(_is_several(value) for value in by.values())
 
 
 def _is_several(value: object) -> bool:

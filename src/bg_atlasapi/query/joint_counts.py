@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
 from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.levels import same_spacing
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.query.subject import Subject
@@ -66,7 +67,7 @@ def joint_counts(a: Subject, b: Subject) -> JointCounts:
     volumes = [math.prod(one.space.spacing_um) for one in (a, b)]
     swapped = volumes[0] > volumes[1] * (1 + _CLOSE)
     fine, coarse = (b, a) if swapped else (a, b)
-    same = fine.space.shape == coarse.space.shape
+    same = same_spacing(a.space.spacing_um, b.space.spacing_um)
     at = [_nearest(fine.space, coarse.space, axis) for axis in range(3)]
     keys, voxels, ids_fine, ids_coarse = fine.labels.scan(
         lambda scan: _counted(scan, coarse.labels, None if same else at)
@@ -85,10 +86,7 @@ def _require_one_space(a: CoordinateSpace, b: CoordinateSpace) -> None:
     extents = [[n * size for n, size in zip(s.shape, s.spacing_um, strict=True)] for s in (a, b)]
     sizes = [max(pair) for pair in zip(a.spacing_um, b.spacing_um, strict=True)]
     off = [abs(one - other) for one, other in zip(*extents, strict=True)]
-    alike = all(
-        abs(one - other) <= _CLOSE * other
-        for one, other in zip(a.spacing_um, b.spacing_um, strict=True)
-    )
+    alike = same_spacing(a.spacing_um, b.spacing_um)
     fits = a.shape == b.shape if alike else all(o < s for o, s in zip(off, sizes, strict=True))
     if a.orientation != b.orientation or not fits:
         raise InvalidInputError(
