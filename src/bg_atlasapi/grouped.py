@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,6 +14,7 @@ from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.grouped_labels import GroupedLabels
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.query.coverage import Coverage, coverage_of, percent
+from bg_atlasapi.query.group_packing import PackedGrouping, packed, unpacked
 from bg_atlasapi.query.group_rules import Source, Wish, grouping_of, is_remapping
 
 if TYPE_CHECKING:
@@ -73,13 +75,12 @@ class GroupedAtlas(Atlas):
     ----------
     base : Atlas
         The atlas that is grouped.
-    grouping : Grouping
-        The groups: ``grouping.save(path)`` keeps them.
     """
 
     def __init__(self, base: Atlas, grouping: Grouping) -> None:
         Keeper.__init__(self)  # there is no folder to open
-        self.base, self.grouping = base, grouping
+        self.base = base
+        self._packed: PackedGrouping | Grouping = grouping
         self._level_um = base._level_um
         self.root_dir = base.root_dir
         if hasattr(base, "atlas_name"):
@@ -104,6 +105,14 @@ class GroupedAtlas(Atlas):
             f"Open the atlas itself, then group it: Atlas.from_path({str(path)!r}).group(...)."
         )
         raise InvalidInputError(message)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_packed": packed(self.grouping, self.base._terminology)}
+
+    @kept
+    def grouping(self) -> Grouping:
+        """The groups: ``grouping.save(path)`` keeps them."""
+        return unpacked(self._packed, self.base._terminology)
 
     @kept
     def _arrangement(self) -> Arrangement:
@@ -190,14 +199,23 @@ class GroupedAtlas(Atlas):
         return self.coverage().share
 
     def __repr__(self) -> str:
-        count = len(self._terminology) - 1
-        text = f"{self.base!r}, grouped as {self.grouping.name!r}: {count} groups"
-        voxels = 1
-        for length in self.base.shape:
-            voxels *= length
+        voxels = math.prod(self.base.shape)
         if voxels > _COUNTED_AT_ONCE and "_share" not in self._kept:
-            return f"<{text}; .coverage() says what they cover>"
-        return f"<{text}, {percent(self._share)} of the labelled voxels>"
+            return f"<{self._description}; .coverage() says what they cover>"
+        return f"<{self._description}, {percent(self._share)} of the labelled voxels>"
+
+    @property
+    def _description(self) -> str:
+        base = self.base
+        if isinstance(base, GroupedAtlas):
+            of = base._description
+        else:
+            plain = type(base).__repr__ is object.__repr__
+            of = f"{base.metadata.get('name', base.root_dir.name)} atlas" if plain else repr(base)
+        return f"{of}, grouped as {self.grouping.name!r}: {len(self._terminology) - 1} groups"
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def _entry(tree: Terminology, code: int) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def grouping_of(subject: Subject, wish: Wish, source: Source) -> Grouping:
         default, groups = _of_mapping(tree, wish.by, outside)
     else:
         default, kept = _kept(subject, wish, outside)
-        groups = _structures(tree, kept)
+        groups = structures_as_groups(tree, kept)
     return Grouping(
         name=wish.name or default,
         groups=tuple(groups),
@@ -229,7 +229,7 @@ def _large(subject: Subject, least_mm3: object, outside: Kept) -> Kept:
     return np.asarray(total * voxel_um3 >= float(least_mm3) * 1e9 * _NEARLY)  # type: ignore[arg-type]
 
 
-def _structures(tree: Terminology, kept: Kept) -> list[Group]:
+def structures_as_groups(tree: Terminology, kept: Kept) -> list[Group]:
     """Return structures as groups of themselves, below the nearest above them that stays."""
     nearest = tree.codes_under(np.flatnonzero(kept).tolist())
     groups = []
@@ -281,7 +281,7 @@ def _named(tree: Terminology, by: Mapping[Any, Any], outside: Kept) -> list[Grou
     owner: dict[int, str] = {}
     ids = free_ids(len(by), set(tree.ids.tolist()))
     root = int(tree.ids[_ROOT])
-    groups = _structures(tree, np.arange(len(tree) + 1) == _ROOT)
+    groups = structures_as_groups(tree, np.arange(len(tree) + 1) == _ROOT)
     for (name, structures), identifier in zip(by.items(), ids, strict=True):
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"The name of a group is a text, got {name!r}.")
@@ -330,7 +330,7 @@ def _remapped(tree: Terminology, by: Mapping[Any, Any], outside: Kept) -> list[G
             claims.setdefault(target, []).append(code)
     groups = [
         dataclasses.replace(one, members=_ids(tree, claims.get(one.id, ())))
-        for one in _structures(tree, kept)
+        for one in structures_as_groups(tree, kept)
     ]
     known = {one.id for one in groups}
     new = [one for one in dict.fromkeys(targets.values()) if one and one not in known]
