@@ -44,8 +44,8 @@ class Difference:
     structures
         A row a structure of either: ``id``, ``acronym``, ``name`` (in ``b``, of removed ones in
         ``a``); ``status`` ("same", "changed", "added", "removed"); ``changed`` (which of id,
-        acronym, name, parent, colour, voxels; the last with descendants, and only on the same
-        grid); ``id_a``,
+        acronym, name, parent, colour, voxels, its own or those with
+        descendants; the last only on the same grid); ``id_a``,
         ``acronym_a``, ``name_a``, ``id_b`` … (missing where there is none); ``voxels_a``,
         ``voxels_b``, ``mm3_a``, ``mm3_b`` with descendants and ``own_…`` without, each on its own
         grid; ``volume_change_percent``; ``dice`` of both with descendants (NaN without voxels).
@@ -172,6 +172,9 @@ class _Comparison:
             _subtree_sums(tree, own) for tree, own in zip(self._trees, self._own(), strict=True)
         ]
         self._common, self._dice = self._overlaps()
+        self._away = self._gone_away()
+        self._left = set(joint.codes_a[self._away].tolist())
+        self._entered = set(joint.codes_b[self._away].tolist())
 
     def _own(self) -> tuple[Whole, Whole]:
         """Return the voxels of each label, on the grid of comparison."""
@@ -204,8 +207,8 @@ class _Comparison:
                 dice[code] = 2 * common[code] / both if both else np.nan
         return common, dice
 
-    def moved(self) -> dict[str, Any]:
-        """Return the columns of pairs of labels that voxels went between."""
+    def _gone_away(self) -> npt.NDArray[np.bool_]:
+        """Say which pairs of labels are not a label and its partner."""
         joint, (tree_a, tree_b) = self._joint, self._trees
         lists = len(tree_a), len(tree_b)
         expected = np.full(len(joint.ids_a), -1, np.int64)
@@ -214,8 +217,12 @@ class _Comparison:
         strange = {int(one): place for place, one in enumerate(joint.ids_b) if place > lists[1]}
         for place in range(lists[0] + 1, len(joint.ids_a)):  # a label that neither lists
             expected[place] = strange.get(int(joint.ids_a[place]), -1)
-        away = expected[joint.codes_a] != joint.codes_b
-        order = np.flatnonzero(away)
+        return np.asarray(expected[joint.codes_a] != joint.codes_b)
+
+    def moved(self) -> dict[str, Any]:
+        """Return the columns of pairs of labels that voxels went between."""
+        joint, (tree_a, tree_b) = self._joint, self._trees
+        order = np.flatnonzero(self._away)
         order = order[np.argsort(-joint.voxels[order], kind="stable")]
         codes_a, codes_b, voxels = (
             array[order] for array in (joint.codes_a, joint.codes_b, joint.voxels)
@@ -270,7 +277,8 @@ class _Comparison:
             "name": tree_a.names[a] != tree_b.names[b],
             "parent": parent != int(tree_b.parents[b]),
             "colour": tree_a.colours[a].tolist() != tree_b.colours[b].tolist(),
-            "voxels": self._joint.same_grid and bool(self._dice[a] < 1),
+            "voxels": self._joint.same_grid
+            and (bool(self._dice[a] < 1) or a in self._left or b in self._entered),
         }
         return ", ".join(key for key, differs in found.items() if differs)
 

@@ -50,8 +50,8 @@ def unpacked(stored: PackedGrouping | Grouping, tree: Terminology) -> Grouping:
     """Return what was packed."""
     if isinstance(stored, Grouping):
         return stored
-    name, *rest = stored.stated
-    return Grouping(name, _groups(stored, tree), *rest)
+    name, outside, lateralised, atlas, version = stored.stated
+    return Grouping(name, _groups(stored, tree), outside, lateralised, atlas, version)
 
 
 def _groups(stored: PackedGrouping, tree: Terminology) -> tuple[Group, ...]:

@@ -145,15 +145,17 @@ def _beside(
     rows, columns = planes.codes.shape[1:]
     if at is None:
         return other.box([slice(planes.first, planes.stop), slice(0, rows), slice(0, columns)])
-    first, *across = at[0][planes.first : planes.stop], at[1], at[2]
-    inside = first[first >= 0]
-    answer = np.zeros(planes.codes.shape, np.uint32)
-    start, stop = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
-    bounds = [slice(start, stop), *(slice(0, length) for length in other.shape[1:])]
-    box, ids = other.box(bounds)
-    within = [one >= 0 for one in (first, *across)]
-    places = [inside - start, *(one[one >= 0] for one in across)]
-    answer[np.ix_(*within)] = box[np.ix_(*places)]
+    along = [at[0][planes.first : planes.stop], at[1], at[2]]
+    inside = [one[one >= 0] for one in along]
+    start, stop = (int(inside[0][0]), int(inside[0][-1]) + 1) if len(inside[0]) else (0, 0)
+    codes, ids = other.box([slice(start, stop), *(slice(0, length) for length in other.shape[1:])])
+    inside[0] = inside[0] - start
+    for axis in (2, 1, 0):  # the last first, while there is little; then whole rows are copied
+        codes = codes.take(inside[axis], axis=axis)
+    if codes.shape == planes.codes.shape:
+        return codes, ids
+    answer = np.zeros(planes.codes.shape, codes.dtype)  # the finer grid reaches farther
+    answer[tuple(slice(0, length) for length in codes.shape)] = codes
     return answer, ids
 
 
