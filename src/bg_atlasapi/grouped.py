@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bg_atlasapi.settings import PathLike
 
 _SHOWN = 5
+_NO_NAME = re.compile(r"[^A-Za-z0-9.+-]+")  # what no folder of an atlas has in its name
 # What a store says of its components is not true of groups.
 _OF_COMPONENTS = ("location", "terminology", "annotation_set")
 _COUNTED_AT_ONCE = 256 << 20  # voxels: a second; of larger ones the repr says how to ask
@@ -174,7 +176,9 @@ class GroupedAtlas(Atlas):
     def _identity(self) -> tuple[str, str]:
         name, version = self.base._identity()
         stem, _, resolution = name.rpartition("_")
-        return f"{stem or name}-{self.grouping.name}_{resolution}", version
+        grouping = _NO_NAME.sub("-", self.grouping.name)
+        whole = f"{stem}-{grouping}_{resolution}" if stem else f"{name}-{grouping}"
+        return whole.removesuffix("-"), version
 
     def coverage(self) -> Coverage:
         """Say what the groups cover, by counting voxels of the base.

@@ -119,6 +119,23 @@ def test_a_list_keeps_its_hierarchy(atlas: BrainGlobeAtlas) -> None:
     assert groups.lookup(where, "voxel")["acronym"][0] == "VISp"
 
 
+def test_structures_are_given_in_any_form(atlas: BrainGlobeAtlas) -> None:
+    """One structure, a tuple, a set, an array of ids or a column name the same groups."""
+    import pandas as pd
+
+    expected = atlas.group(["TH", "CTX"]).grouping
+    spellings = (("TH", "CTX"), {"TH", "CTX"}, np.array([549, 688]), pd.Series([549, 688]))
+    for by in spellings:
+        assert atlas.group(by).grouping == expected
+    assert atlas.group(by=atlas.structures["TH"]).grouping == atlas.group([549]).grouping
+    groups = {"a": np.array([549]), "b": [atlas.structures["CTX"]]}
+    assert atlas.group(groups).lookup_df["acronym"].tolist() == ["root", "a", "b"]
+    assert atlas.group(prune=np.array([549])).grouping.outside == (549,)
+    assert atlas.group(atlas.group(["TH"])).grouping == atlas.group(["TH"]).grouping
+    moved = atlas.group({np.uint32(385): np.int64(7000), atlas.structures["TH"]: "CTX"})
+    assert moved.structures["VISp"].id == 7000
+
+
 def test_a_depth_by_position_and_by_name(atlas: BrainGlobeAtlas) -> None:
     """Both give the structures down to there, and lookup answers as with at=."""
     groups = atlas.group(3)
@@ -303,6 +320,46 @@ def test_groups_are_exported_under_a_name_of_their_own(
     assert np.array_equal(again.annotation, atlas.annotation)
 
 
+def test_an_export_may_have_a_name_with_blanks(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """What no folder of an atlas has in its name is replaced; left and right have their meshes."""
+    groups = atlas.group(["CTX"], prune=["TH"], lateralise=True, name="no thalamus / at all")
+    path = groups.export(tmp_path, format="packaged")
+    assert path.name == "phantom_mouse-no-thalamus-at-all_100um_v1.0"
+    opened = Atlas.from_path(path)
+    assert np.array_equal(opened.annotation, groups.annotation)
+    assert len(opened.mesh_from_structure("CTX-L").points)
+
+
+def test_a_structure_without_a_mesh_gets_that_of_its_parts(tmp_path: Path) -> None:
+    """A structure that stays as it is, and has no mesh, is given those of the ones below it."""
+    folder = tiny_package(tmp_path)
+    (folder / "meshes" / "8.obj").unlink()
+    groups = Atlas.from_path(folder).group(["grey"])
+    parts = [Atlas.from_path(folder).mesh_from_structure(one) for one in ("CH", "BS")]
+    assert len(groups.mesh_from_structure("grey").points) == sum(len(p.points) for p in parts)
+    assert groups.meshfile_from_structure("grey").is_file()
+
+
+def test_provenance_says_the_grouping_and_edits_below(atlas: BrainGlobeAtlas) -> None:
+    """The record of a result names and hashes the grouping, and tells of an edited base."""
+    from bg_atlasapi.formats.provenance import provenance_of
+
+    groups = atlas.group(["TH"])
+    record = provenance_of(groups, "count", {"unit": "um"})
+    assert record.options["grouping"] == "selection"
+    assert len(record.options["grouping_sha256"]) == 64
+    assert record.edited == ()
+    atlas.annotation[TH] = 0
+    assert provenance_of(groups, "count").edited == ("annotation",)
+
+
+def test_a_lazy_volume_of_groups_travels(atlas: BrainGlobeAtlas) -> None:
+    """A pickled volume, and a dask array of it, hold the groups."""
+    volume = atlas.group(NAMED, lateralise=True).volumes["annotation"]
+    assert np.array_equal(pickle.loads(pickle.dumps(volume))[60], volume[60])
+    assert np.array_equal(volume.dask()[60:62].compute(), volume[60:62])
+
+
 BAD: list[tuple[Any, dict[str, Any], str]] = [
     (None, {}, "Say how to group"),
     (None, {"name": "x"}, "Say how to group"),
@@ -334,6 +391,8 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (None, {"collapse": True}, "takes structures"),
     (None, {"lateralise": 1}, "True or False"),
     (3, {"name": 5}, "is a text"),
+    (np.array([]), {}, "empty"),
+    ({"CTX": "TH"}, {"collapse": np.array([385])}, "does not go with"),
 ]
 
 

@@ -78,20 +78,21 @@ class GroupedMeshes:
 
     def file(self, identifier: int) -> Path:
         """Return an OBJ file of a group's mesh; one that is not published is written."""
-        same = self._unchanged(identifier)
+        same = self._published(identifier)
         if same is not None:
             return self._below.file(same)
-        target = self.path(identifier)
-        if not target.exists() and self.has(identifier):
+        target = self._folder / f"{identifier}.obj"
+        mesh = None if target.exists() else self._made(identifier)
+        if mesh is not None:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             partial = target.with_suffix(f".{secrets.token_hex(4)}.part")
-            partial.write_bytes(obj_text(self.read(identifier)))
+            partial.write_bytes(obj_text(mesh))
             partial.replace(target)
         return target
 
     def has(self, identifier: int) -> bool:
         """Say whether a group has a mesh, or can be given one."""
-        return bool(self._parts(identifier))
+        return self._published(identifier) is not None or self._made(identifier) is not None
 
     def read(self, identifier: int) -> TriangleMesh:
         """Return the mesh of a group.
@@ -101,16 +102,29 @@ class GroupedMeshes:
         IncompleteAtlasError
             If none of its structures has one, or one that is needed is damaged.
         """
-        same = self._unchanged(identifier)
+        same = self._published(identifier)
         if same is not None:
             return self._below.read(same)
-        parts = self._parts(identifier)
-        if not parts:
+        mesh = self._made(identifier)
+        if mesh is None:
             message = f"No structure of the group {identifier} has a mesh."
             raise IncompleteAtlasError(message)
+        return mesh
+
+    def _published(self, identifier: int) -> int | None:
+        """Return the id of the structure whose published mesh is that of a group, if it has one."""
+        same = self._unchanged(identifier)
+        return same if same is not None and self._below.has(same) else None
+
+    def _made(self, identifier: int) -> TriangleMesh | None:
+        """Return the union of meshes, None if there are none, or none on the group's side."""
+        parts = self._parts(identifier)
+        if not parts:
+            return None
         mesh = joined([self._below.read(part) for part in parts])
         side = self._side(self._arrangement.terminology.code_of_id(identifier))
-        return mesh if side is None else self._half(mesh, side)
+        mesh = mesh if side is None else self._half(mesh, side)
+        return mesh if len(mesh.triangles) else None
 
     def _wanted(self, identifier: int) -> npt.NDArray[np.bool_]:
         """Return which structures lie in a group or in one below it, by code."""
@@ -122,7 +136,7 @@ class GroupedMeshes:
         return np.asarray(wanted)
 
     def _unchanged(self, identifier: int) -> int | None:
-        """Return the id of the structure that a group is, if it has a mesh of its own."""
+        """Return the id of the structure that a group is, voxel for voxel."""
         code = self._arrangement.terminology.code_of_id(identifier)
         if code <= 0 or self._side(code) is not None:
             return None

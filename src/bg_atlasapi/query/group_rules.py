@@ -86,7 +86,7 @@ def grouping_of(subject: Subject, wish: Wish, source: Source) -> Grouping:
     outside = np.zeros(len(tree) + 1, bool)
     for code in pruned:
         outside[code : int(tree.last[code]) + 1] = True
-    if isinstance(wish.by, Mapping):
+    if isinstance(wish.by, Mapping) and not hasattr(wish.by, "id"):  # a structure is one, too
         _refuse_with(wish, "a mapping", ("depth", "min_volume_mm3", "collapse"))
         default, groups = _of_mapping(tree, wish.by, outside)
     else:
@@ -103,7 +103,8 @@ def grouping_of(subject: Subject, wish: Wish, source: Source) -> Grouping:
 
 
 def _check(wish: Wish) -> None:
-    if wish == Wish(name=wish.name):
+    how = ("by", "depth", "min_volume_mm3", "collapse", "prune", "lateralise")
+    if not any(_is_given(getattr(wish, one)) for one in how):
         message = (
             "Say how to group: a depth, a list of structures, {name: [structures]}, "
             "{structure: structure}, min_volume_mm3=, collapse=, prune= or lateralise=True."
@@ -117,9 +118,12 @@ def _check(wish: Wish) -> None:
         raise InvalidInputError("Group by a depth or by structures, not by both; groups chain.")
 
 
+def _is_given(value: Any) -> bool:
+    return not (value is None or value is False or (isinstance(value, tuple) and not value))
+
+
 def _refuse_with(wish: Wish, what: str, options: Sequence[str]) -> None:
-    plain = Wish()
-    given = [one for one in options if getattr(wish, one) != getattr(plain, one)]
+    given = [one for one in options if _is_given(getattr(wish, one))]
     if given:
         text = f"{given[0]}= does not go with {what}"
         raise InvalidInputError(f"{text}; group what was grouped: atlas.group(...).group(...).")
@@ -127,6 +131,7 @@ def _refuse_with(wish: Wish, what: str, options: Sequence[str]) -> None:
 
 def stored_grouping(by: Any, source: Source) -> Grouping | None:
     """Return the grouping that was given, lies in a file, or came with the atlas; else None."""
+    by = getattr(by, "grouping", by)  # a grouped atlas stands for its grouping
     if isinstance(by, Grouping):
         return by
     if isinstance(by, Path):
@@ -200,7 +205,7 @@ def _depth(depth: object) -> int:
 
 
 def _listed(tree: Terminology, by: Any) -> list[int]:
-    if hasattr(by, "id") and not isinstance(by, Mapping):
+    if hasattr(by, "id"):
         by = [by]
     if isinstance(by, bytes) or not isinstance(by, Iterable):
         message = (

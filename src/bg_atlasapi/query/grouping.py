@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -64,6 +65,11 @@ class Grouping(GroupSet):
             If the file cannot be read, or is no grouping; says all that is wrong with it.
         """
         return cls._of(grouping_files.read(Path(path)))
+
+    def stamp(self) -> dict[str, str]:
+        """Return what tells this grouping from others in a record of where results come from."""
+        text = grouping_files.to_text(self).encode()
+        return {"grouping_sha256": hashlib.sha256(text).hexdigest()}
 
     @classmethod
     def _of(cls, found: GroupSet) -> Self:
