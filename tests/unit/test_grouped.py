@@ -132,7 +132,7 @@ def test_structures_are_given_in_any_form(atlas: BrainGlobeAtlas) -> None:
     assert atlas.group(groups).lookup_df["acronym"].tolist() == ["root", "a", "b"]
     assert atlas.group(prune=np.array([549])).grouping.outside == (549,)
     assert atlas.group(atlas.group(["TH"])).grouping == atlas.group(["TH"]).grouping
-    moved = atlas.group({np.uint32(385): np.int64(7000), atlas.structures["TH"]: "CTX"})
+    moved = atlas.group({np.uint32(385): np.int64(7000), "TH": atlas.structures["CTX"]})
     assert moved.structures["VISp"].id == 7000
 
 
