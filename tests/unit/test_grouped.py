@@ -256,6 +256,40 @@ def test_copies_carry_references(atlas: BrainGlobeAtlas) -> None:
     assert done.stdout.strip() == b"10001"
 
 
+def test_masks_by_side_and_cropped(tmp_path: Path) -> None:
+    """Masks of groups, whole, cropped and in turn, are those of the arrays; sides are the base's."""
+    from bg_atlasapi import query
+
+    atlas = Atlas.from_path(tiny_package(tmp_path, symmetric=False))
+    for groups in (atlas.group({"a": ["CTX", "BS"]}), atlas.group(2, lateralise=True)):
+        labels, sides = groups.annotation, atlas.hemispheres
+        fresh = pickle.loads(pickle.dumps(groups))
+        for structure in groups.structures.values():
+            below = [structure.id, *(one.id for one in structure.descendants)]
+            truth = np.isin(labels, below)
+            assert np.array_equal(fresh.mask(structure), truth.astype(np.uint8))
+            left = fresh.mask(structure, hemisphere="left")
+            assert np.array_equal(left > 0, truth & (sides == 1))
+            box, offset = fresh.mask(structure, crop=True)
+            part = tuple(slice(o, o + n) for o, n in zip(offset, box.shape, strict=True))
+            assert int(box.sum()) == np.count_nonzero(truth)
+            assert np.array_equal(box > 0, truth[part])
+        for identifier, _, array, _ in query.masks(fresh):
+            structure = groups.structures[identifier]
+            below = [structure.id, *(one.id for one in structure.descendants)]
+            assert np.array_equal(array > 0, np.isin(labels, below))
+
+
+def test_workers_open_it_once(atlas: BrainGlobeAtlas) -> None:
+    """A reference to a grouped atlas is small, and opens to the same object in a process."""
+    from bg_atlasapi.query.sharing import SharedAtlas
+
+    shared = SharedAtlas.of(atlas.group(lateralise=True))
+    assert len(shared.payload) < 10_000
+    assert shared.open() is SharedAtlas(shared.payload).open()
+    assert shared.open().structure_from_coords(TH, as_acronym=True) == "TH-R"
+
+
 def test_lookup_at_a_grouping(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
     """A grouping, or the atlas it made, is an at= of lookup; a saved one is a by= of group."""
     groups = atlas.group(NAMED, name="two")
