@@ -153,9 +153,12 @@ class GroupedAtlas(Atlas):
 
     def _over(self, below: LabelVolume) -> LabelVolume:
         """Return an annotation of the base, edited or not, seen through the groups."""
-        kept, sides = self._model.labels, self.base._hemispheres_of(below)
+        kept = self._model.labels
         same = isinstance(kept, GroupedLabels) and below is kept.below
-        if same and (not self.grouping.lateralised or sides is self._unedited_sides):
+        if same and not self.grouping.lateralised:
+            return kept
+        sides = self.base._hemispheres_of(below)
+        if same and sides is self._unedited_sides:
             return kept
         return GroupedLabels(below, self._arrangement, self.base._space(below.shape), sides)
 
@@ -194,7 +197,7 @@ class GroupedAtlas(Atlas):
         --------
         >>> from bg_atlasapi import BrainGlobeAtlas
         >>> BrainGlobeAtlas("phantom_mouse_100um").group(["CTX", "TH"]).coverage()
-        <Coverage: 53.3 % in groups, 196 of 367.6 mm³; 9 structures in none, 0 in several>
+        <Coverage: 53.7 % in groups, 196.2 of 365.5 mm³; 18 structures in none, 0 in several>
         """
         return coverage_of(self.base._subject(every_voxel=True), self._arrangement)
 

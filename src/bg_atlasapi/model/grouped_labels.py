@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bg_atlasapi.late import np
@@ -246,8 +247,8 @@ class GroupedLabels(LabelVolume):
     def __reduce__(self) -> tuple[Any, ...]:
         return (GroupedLabels, self._parts)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:  # the base class keeps it
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
         """Type of the ids."""
         return _holding(self.below.dtype, int(self.terminology.ids.max()))
 
@@ -297,9 +298,17 @@ class GroupedLabels(LabelVolume):
 
     def id_at(self, index: tuple[int, int, int]) -> np.integer:
         """Return the id of one voxel, which must lie inside the volume."""
-        flat = np.array([np.ravel_multi_index(index, self.shape)], np.int64)
-        below = np.array([self.below.id_at(index)])
-        return self.translated(below, self.rows_at(flat))[0]  # type: ignore[no-any-return]
+        label = self.below.id_at(index)
+        code = self.below.terminology.code_of_id(int(label))
+        if code == UNLISTED:
+            return self.dtype.type(label)  # type: ignore[no-any-return]
+        row = 0
+        if self.sides is not None:
+            _, rows, columns = self.shape
+            flat = (index[0] * rows + index[1]) * columns + index[2]
+            row = int(self.sides.at(np.array([flat]))[0])
+        group = self.arrangement.tables[row, code]
+        return self._ids_of_type[group]  # type: ignore[no-any-return]
 
     def translated(
         self, ids: npt.NDArray[Any], rows: npt.NDArray[np.int32] | None
@@ -334,7 +343,7 @@ class GroupedLabels(LabelVolume):
         np.copyto(answer, ids, where=groups == UNLISTED, casting="unsafe")
         return answer, groups
 
-    @property
+    @cached_property
     def _ids_of_type(self) -> npt.NDArray[Any]:
         return self.terminology.ids.astype(self.dtype)
 
