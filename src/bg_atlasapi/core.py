@@ -435,7 +435,7 @@ class Atlas(Questions):
         from bg_atlasapi import progress_bar
         from bg_atlasapi.formats import exporting
 
-        name, version = exporting.identity(self.root_dir, self._model.metadata)
+        name, version = self._identity()
         with progress_bar.shown() as shown:
 
             def report(phase: str, done: int, total: int) -> None:
@@ -452,3 +452,9 @@ class Atlas(Questions):
                 overwrite=overwrite,
                 report=report,
             )
+
+    def _identity(self) -> tuple[str, str]:
+        """Return the name (with resolution) and version under which it is exported."""
+        from bg_atlasapi.formats import exporting
+
+        return exporting.identity(self.root_dir, self._model.metadata)

@@ -17,6 +17,8 @@
        ├─ RefusedError                        an answer, but not a file: its HTTP status
        └─ ChecksumError                       the bytes are not those that were published
 
+What deserves attention and is no error is a warning: ``GroupingWarning``.
+
 Each class also derives from the standard exception that 1.x raised (or let through) in the same
 place, so that ``except KeyError`` written years ago and ``except AtlasError`` written today both
 work.
@@ -204,3 +206,7 @@ class RefusedError(RemoteError):
 
 class ChecksumError(RemoteError):
     """Bytes arrived whole but are not the bytes that were published."""
+
+
+class GroupingWarning(UserWarning):
+    """Groups of an atlas overlap: which of them gets the structures that several claim."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from bg_atlasapi.grouped import GroupedAtlas
+    from bg_atlasapi.query.grouping import Grouping
+
 
 class Questions(Holdings):
     """What an atlas answers beyond 1.x."""
@@ -26,7 +29,7 @@ class Questions(Holdings):
         self,
         points: npt.ArrayLike,
         unit: str = "um",
-        at: int | Sequence[object] | None = None,
+        at: int | Sequence[object] | Grouping | None = None,
         *,
         nearest: bool = False,
     ) -> pd.DataFrame:
@@ -39,7 +42,8 @@ class Questions(Holdings):
         unit
             ``"um"``, ``"mm"`` or ``"voxel"``.
         at
-            A depth (0 is the root), or a list of structures: answer the ancestor there instead.
+            A depth (0 is the root), or a list of structures: answer the ancestor there instead. A
+            ``Grouping``: answer the group, as ``atlas.group(at).lookup(points)`` does.
         nearest
             Also say which region is nearest to points outside every region.
 
@@ -66,10 +70,13 @@ class Questions(Holdings):
         >>> atlas.lookup([7100, 3870, 4500])["acronym"].tolist()
         ['TH']
         """
-        subject = self._subject()
+        asked, within = self._asked_at(at)
+        subject = asked._subject()
         stored = subject.hemispheres
-        table = point_query.lookup(subject.labels, subject.space, points, unit, at, stored)
-        return table.assign(**nearest_query.columns(self, points, unit, at)) if nearest else table
+        table = point_query.lookup(subject.labels, subject.space, points, unit, within, stored)
+        if not nearest:
+            return table
+        return table.assign(**nearest_query.columns(asked, points, unit, within))
 
     def mask(
         self,
@@ -103,3 +110,88 @@ class Questions(Holdings):
             Also say of how many connected parts each region consists.
         """
         return region_query.region_table(self, components=components)
+
+    def _asked_at(self, at: Any) -> tuple[Questions, Any]:
+        """Return whom to ask, and ``at`` what: a grouping is a question to the atlas it makes."""
+        grouping = getattr(at, "grouping", at)  # a grouped atlas stands for its grouping
+        if at is None or not hasattr(grouping, "arranged"):
+            return self, at
+        return self.group(grouping), None
+
+    def group(
+        self,
+        by: Any = None,
+        *,
+        depth: int | None = None,
+        min_volume_mm3: float | None = None,
+        collapse: Any = (),
+        prune: Any = (),
+        lateralise: bool = False,
+        name: str | None = None,
+    ) -> GroupedAtlas:
+        """Return an atlas over the same voxels whose structures are groups of this one's.
+
+        There is always a root. A voxel whose structure does not stay goes to the nearest one above
+        it that does, so nothing is lost: what is in no group is the root's own. ``.coverage()``
+        says what that is, and so does the ``repr``, in per cent.
+
+        Parameters
+        ----------
+        by
+            A depth; a list of structures that stay, nested ones too; ``{"name": [structures]}``,
+            new structures of these, each with all below it; ``{structure: structure}`` (or a new
+            id), whose voxels become the other's while everything else stays; a ``Grouping``, the
+            path of one that was saved, or the name of one in the atlas's folder ``groupings``.
+        depth
+            The depth to which structures stay (0 is the root), the same as a number for ``by``.
+        min_volume_mm3
+            Structures that are smaller, with all below them, go to their parents.
+        collapse
+            Structures that stay while those below them go.
+        prune
+            Structures that become outside, with all below them.
+        lateralise
+            Make left and right structures of their own, below the root: "VISp-L" and "VISp-R".
+            Their ids have a number put in front: of 385 they are 1000000385 and 2000000385 in an
+            atlas whose largest id has nine digits (see ``model.grouping.side_ids``).
+        name
+            Of the grouping; it becomes part of the name of the atlas.
+
+        Returns
+        -------
+        GroupedAtlas
+            An atlas like any other. Meshes of groups are unions of their structures'. What is
+            edited here shows there.
+
+        Warns
+        -----
+        GroupingWarning
+            If named groups, or those of a grouping, overlap: the deepest of nested structures
+            wins.
+
+        Raises
+        ------
+        InvalidInputError
+            If it cannot be understood; a structure is asked into two groups; a grouping names
+            structures this atlas lacks.
+        UnknownStructureError
+            If it names a structure the atlas lacks.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> coarse = atlas.group({"forebrain": ["CH", "TH"], "rest": ["MB"]}, name="two")
+        >>> coarse.structures
+        root (997)
+        ├── forebrain (10001)
+        └── rest (10002)
+        <BLANKLINE>
+        >>> coarse.lookup([7100, 3870, 4500])["acronym"].tolist()
+        ['forebrain']
+        """
+        from bg_atlasapi.grouped import grouped_atlas
+        from bg_atlasapi.query.group_rules import Wish
+
+        wish = Wish(by, depth, min_volume_mm3, collapse, prune, lateralise, name)
+        return grouped_atlas(self, wish)

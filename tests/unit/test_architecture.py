@@ -21,7 +21,7 @@ LAYERS = (
     {"store", "formats"},
     {"query"},
     {
-        *("bg_atlas", "core", "questions", "holdings"),
+        *("bg_atlas", "core", "questions", "holdings", "grouped"),
         *("list_atlases", "structure_class", "structure_tree_util"),
         *("update_atlases", "descriptors", "utils", "config", "progress_bar"),
     },

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bg_atlasapi.cli.groupings import grouping_at
 from bg_atlasapi.cli.options import (
     atlas_argument,
     json_option,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
     from bg_atlasapi.formats.points_files import PointsTable
+    from bg_atlasapi.query.grouping import Grouping
 
 _ROWS_SHOWN = 10
 _HELP = """Say which region and hemisphere points lie in.
@@ -50,6 +52,7 @@ Examples:
   brainglobe lookup phantom_mouse_100um cells.csv --unit mm --columns AP,DV,ML
   brainglobe lookup phantom_mouse_100um cells.csv --at 5
   brainglobe lookup phantom_mouse_100um cells.csv --at TH,HY -o cells_in_TH_HY.csv
+  brainglobe lookup phantom_mouse_100um cells.csv --at grouping.json
   cat cells.csv | brainglobe lookup phantom_mouse_100um - --json
 """
 _FORMATS = ("csv", "tsv", "parquet", "npy", "xml")
@@ -70,8 +73,9 @@ _FORMATS = ("csv", "tsv", "parquet", "npy", "xml")
 )
 @click.option(
     "--at",
-    metavar="DEPTH|ACRONYMS",
-    help="Answer with the ancestor at a depth (0 is the root), or among these regions.",
+    metavar="DEPTH|ACRONYMS|FILE",
+    help="Answer with the ancestor at a depth (0 is the root), among these regions, or with the "
+    "group of a grouping (.json).",
 )
 @click.option("--format", "file_format", type=click.Choice(_FORMATS), help="Type of POINTS.")
 @click.option(
@@ -132,7 +136,10 @@ def lookup(  # noqa: PLR0913 - one parameter an option
         )
 
 
-def _parse_at(text: str, atlas: BrainGlobeAtlas) -> int | list[str]:
+def _parse_at(text: str, atlas: BrainGlobeAtlas) -> int | list[str] | Grouping:
+    grouping = grouping_at(text, atlas)
+    if grouping is not None:
+        return grouping
     try:
         depth = int(text)
     except ValueError:

@@ -105,6 +105,8 @@ def provenance_of(
     root_dir = getattr(atlas, "root_dir", None)
     named = inventory.identify(root_dir) if root_dir is not None else None
     metadata = atlas.metadata
+    grouping = getattr(atlas, "grouping", None)
+    told = {} if grouping is None else {"grouping": grouping.name, **grouping.stamp()}
     name = getattr(atlas, "atlas_name", None) or (named[1] if named else metadata.get("name", ""))
     return Provenance(
         atlas=str(name),
@@ -113,7 +115,7 @@ def provenance_of(
         sha256=data_sha256(root_dir) if root_dir is not None else None,
         edited=tuple(one for one in _ARRAYS if _is_edited(atlas, one)),
         question=question,
-        options=_plain(dict(options or {})),
+        options=_plain({**told, **(options or {})}),
         tool_version=_tool_version(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -122,7 +124,9 @@ def provenance_of(
 def _is_edited(atlas: Any, name: str) -> bool:
     assigned = name in getattr(atlas, "__dict__", {})
     ask = getattr(atlas, "_edited", None)
-    return assigned or (ask is not None and bool(ask(name)))
+    below = getattr(atlas, "base", None)  # of a grouped atlas
+    edited = assigned or (ask is not None and bool(ask(name)))
+    return edited or (below is not None and _is_edited(below, name))
 
 
 def _tool_version() -> str:

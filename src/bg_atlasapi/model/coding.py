@@ -92,14 +92,21 @@ class Coding:
         UnlistedLabelError
             If one of them has no code.
         """
-        starts, ids = _runs(values)
+        starts, ids = runs(values)
         codes = self._index.positions(ids)
         if (codes == UNLISTED).any():
             raise UnlistedLabelError
         out[...] = np.repeat(codes.astype(out.dtype), np.diff(starts, append=len(values)))
 
 
-def _runs(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+def runs(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+    """Return where runs of equal neighbours start, and the value of each.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n,)``.
+    """
     starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
     starts = starts[: len(values)]
     return starts, values[starts]
@@ -118,7 +125,7 @@ def unlisted_labels(source: VolumeSource, terminology: Terminology) -> npt.NDArr
     for part in _parts(source):
 
         def block(span: slice, part: npt.NDArray[Any] = part) -> npt.NDArray[Any]:
-            _, ids = _runs(part[span])
+            _, ids = runs(part[span])
             return np.unique(ids[terminology.index.positions(ids) == UNLISTED])
 
         for labels in over_blocks(block, part.size, BLOCK):

@@ -209,14 +209,19 @@ class LabelVolume:
         self.source.outer(indices, out)
         return out
 
+    @property
+    def shared(self) -> CodedVolume:
+        """The volume as codes of any numbering, which need not be the terminology's."""
+        return self.coded
+
     def ids(self) -> npt.NDArray[np.integer]:
         """Return the ids of all voxels, a new array of the stored type."""
-        coded = self.coded
+        coded = self.shared
         return coded.ids.astype(self.dtype).take(coded.codes).reshape(self.shape)
 
     def holds(self, array: npt.NDArray[np.generic]) -> bool:
         """Say whether an array equals the annotation, by its codes: nothing is read again."""
-        coded = self.coded
+        coded = self.shared
         if array.shape != self.shape or not array.flags.c_contiguous:
             return False
         flat = array.reshape(-1)

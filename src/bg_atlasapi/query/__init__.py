@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bg_atlasapi.query.adjacency import neighbours
     from bg_atlasapi.query.borders import border_distance
     from bg_atlasapi.query.connectivity import components
+    from bg_atlasapi.query.diffing import diff
+    from bg_atlasapi.query.grouping import Grouping
     from bg_atlasapi.query.masking import mask, masks
     from bg_atlasapi.query.paths import along, lengths
     from bg_atlasapi.query.regions import region_table
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
     from bg_atlasapi.query.spheres import within
 
 __all__ = [
+    "Grouping",
     "along",
     "border_distance",
     "components",
+    "diff",
     "lengths",
     "mask",
     "masks",
@@ -38,9 +42,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Grouping": "bg_atlasapi.query.grouping",
     "along": "bg_atlasapi.query.paths",
     "border_distance": "bg_atlasapi.query.borders",
     "components": "bg_atlasapi.query.connectivity",
+    "diff": "bg_atlasapi.query.diffing",
     "lengths": "bg_atlasapi.query.paths",
     "mask": "bg_atlasapi.query.masking",
     "masks": "bg_atlasapi.query.masking",
