@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FIRST_VOXELS = 4.0  # half the side of the first box
 _NEAR_VOXELS = 8.0  # up to here boxes are read before blocks are thought of
+_SLACK = 1e-6  # voxels: what touches the end of a box by a face is as near as the end
 _BLOCK = 8  # voxels along each side of a block
 _FIRST_BLOCKS, _NEXT_BLOCKS = 4, 64  # whose voxels are compared at a time
 _MANY = 1000  # points from which on chunks are better decoded all at once
@@ -182,8 +183,8 @@ class _Search:
             reach = min(reach, best)
             bounds = [
                 slice(
-                    max(0, min(at, math.floor((u - reach) / size))),
-                    min(n, max(at, math.floor((u + reach) / size)) + 1),
+                    max(0, min(at, math.floor((u - reach) / size - _SLACK))),
+                    min(n, max(at, math.floor((u + reach) / size + _SLACK)) + 1),
                 )
                 for u, at, size, n in triples
             ]
