@@ -168,9 +168,9 @@ class _Comparison:
         self._a, self._b, self._joint = a, b, joint
         self._trees = a.terminology, b.terminology
         self._partner = partners(*self._trees)
-        self._sizes = [
-            _subtree_sums(tree, own) for tree, own in zip(self._trees, self._own(), strict=True)
-        ]
+        self._owned = self._own()
+        pairs = zip(self._trees, self._owned, strict=True)
+        self._sizes = [_subtree_sums(tree, own) for tree, own in pairs]
         self._common, self._dice = self._overlaps()
         self._away = self._gone_away()
         self._left = set(joint.codes_a[self._away].tolist())
@@ -303,10 +303,12 @@ class _Comparison:
 
     def _volumes(self, a: Whole, b: Whole) -> dict[str, Any]:
         columns: dict[str, Any] = {}
-        for side, subject, codes in (("a", self._a, a), ("b", self._b, b)):
+        sides = (("a", self._a, a, self._owned[0]), ("b", self._b, b, self._owned[1]))
+        for side, subject, codes, counted in sides:
             tree = subject.terminology
             voxel_mm3 = math.prod(subject.space.spacing_um) / 1e9
-            own = voxels_by_code(subject.labels)[1][: len(tree) + 1]
+            own = counted if self._joint.same_grid else voxels_by_code(subject.labels)[1]
+            own = own[: len(tree) + 1]
             total = _subtree_sums(tree, own)
             for prefix, counts in (("", total), ("own_", own)):
                 some = np.where(codes > 0, counts[codes], 0)
