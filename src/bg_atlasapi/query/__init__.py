@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bg_atlasapi.formats.swc import read_swc
     from bg_atlasapi.query.adjacency import neighbours
     from bg_atlasapi.query.borders import border_distance
     from bg_atlasapi.query.connectivity import components
