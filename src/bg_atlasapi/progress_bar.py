@@ -21,6 +21,7 @@ _WORDS = {
     progress.VERIFY: "Checking",
     "pack": "Copying",
     "export": "Exporting",
+    "measure": "Measuring",
 }
 
 

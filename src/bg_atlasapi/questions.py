@@ -5,7 +5,7 @@ Rarer ones are functions there that take the atlas first. What 1.x could be aske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.holdings import Holdings
@@ -195,3 +195,87 @@ class Questions(Holdings):
 
         wish = Wish(by, depth, min_volume_mm3, collapse, prune, lateralise, name)
         return grouped_atlas(self, wish)
+
+    def measure(  # noqa: PLR0913 - one question, many ways
+        self,
+        image: Any,
+        statistics: Iterable[str] = ("n", "mean", "std"),
+        at: int | Sequence[object] | Grouping | None = None,
+        *,
+        resolution: float | Sequence[float] | None = None,
+        exclude: Any = None,
+        threshold: float | None = None,
+        hemispheres: bool = True,
+        sketch: bool = False,
+    ) -> pd.DataFrame:
+        """Say what an image holds in each region.
+
+        Voxels that are NaN do not count. The standard deviation is that of the population (divided
+        by ``n``), percentiles are those of ``numpy.percentile``. Sums of whole numbers are exact;
+        with 8 or 16 bits so is everything that follows from them.
+
+        Parameters
+        ----------
+        image
+            Of the atlas's space: an array, a ``Volume``, anything with a shape and a type that can
+            be sliced (zarr, h5py), a dask array (the answer is lazy then), or the path of a NIfTI,
+            TIFF, npy, OME-Zarr or Zarr file. Axes are in the atlas's order; those of NIfTI are
+            turned as its header says.
+        statistics
+            Of ``"n"``, ``"sum"``, ``"mean"``, ``"std"``, ``"min"``, ``"max"``, ``"median"``,
+            ``"area_fraction"``, and percentiles such as ``"p5"`` and ``"p99.5"``.
+        at
+            A depth (0 is the root), or a list of structures: each voxel then counts for one row,
+            that of the ancestor there, as in ``lookup``. Or a ``Grouping``: measure the groups, as
+            ``atlas.group(at).measure(image)`` does.
+        resolution
+            Voxel size of the image, µm, one number or one for each axis. Default: what the file
+            says, else what the shape says. Each voxel takes the label at its centre.
+        exclude
+            An image of the same voxels (or a path): those where it is not 0 are left out.
+        threshold
+            ``"area_fraction"`` is the part of the voxels that hold more than this.
+        hemispheres
+            Whether to add columns for left and right.
+        sketch
+            Take percentiles of 32- and 64-bit numbers from 4,096 even steps between the image's
+            least and largest value, in bounded memory; ``frame.attrs["percentile_error"]`` says how
+            far off they may be. Default: exact, in twice the memory of the voxels in structures.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a structure, in order of the hierarchy; then one for each label that is not
+            listed. ``id``, ``acronym``, ``name``; ``volume_mm3`` of the voxels that counted; each
+            statistic with descendants (``mean``), of the left and right (``mean_left``,
+            ``mean_right``), and of the structure's own voxels (``own_mean``; not with ``at``).
+
+        Raises
+        ------
+        InvalidInputError
+            If the image is not one of real numbers in the atlas's space, or a statistic is unknown.
+        UnknownStructureError
+            If ``at`` names a structure the atlas lacks.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> table = atlas.measure(atlas.reference).set_index("acronym")
+        >>> round(float(table.loc["TH", "mean"]), 1)
+        344.0
+        """
+        from bg_atlasapi.query import measuring
+
+        asked, within = self._asked_at(at)
+        return measuring.measure(
+            asked,
+            image,
+            statistics,
+            within,
+            resolution=resolution,
+            exclude=exclude,
+            threshold=threshold,
+            hemispheres=hemispheres,
+            sketch=sketch,
+        )

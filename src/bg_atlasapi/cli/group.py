@@ -38,6 +38,7 @@ VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
+    "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),

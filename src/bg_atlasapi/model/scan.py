@@ -85,6 +85,15 @@ class Scan:
         planes = self._kept_planes if self._coded is not None else self._read_planes
         return stream(lambda make: question(make()), planes(before=before))
 
+    def some(self, first: int, stop: int) -> Planes:
+        """Return planes as if the volume began with them; only these are read."""
+        if self._coded is not None:
+            return Planes(0, self._coded.codes.reshape(self.shape)[first:stop], None)
+        indices = [np.arange(first, stop), *(np.arange(length) for length in self.shape[1:])]
+        ids = np.zeros([len(one) for one in indices], self._source.dtype)
+        self._source.outer(indices, ids)
+        return Planes(0, self._codes(ids), None)
+
     @property
     def _depth(self) -> int:
         return max(1, _VOXELS // max(math.prod(self.shape[1:]), 1))

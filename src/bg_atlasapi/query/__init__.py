@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from bg_atlasapi.query.connectivity import components
     from bg_atlasapi.query.diffing import diff
     from bg_atlasapi.query.grouping import Grouping
+    from bg_atlasapi.query.heatmaps import heatmap
     from bg_atlasapi.query.masking import mask, masks
+    from bg_atlasapi.query.measuring import measure
+    from bg_atlasapi.query.painting import paint, write_image
     from bg_atlasapi.query.paths import along, lengths
     from bg_atlasapi.query.regions import region_table
     from bg_atlasapi.query.sampling import sample
@@ -31,14 +34,18 @@ __all__ = [
     "border_distance",
     "components",
     "diff",
+    "heatmap",
     "lengths",
     "mask",
     "masks",
+    "measure",
     "neighbours",
+    "paint",
     "read_swc",
     "region_table",
     "sample",
     "within",
+    "write_image",
 ]
 
 _HOMES = {
@@ -47,14 +54,18 @@ _HOMES = {
     "border_distance": "bg_atlasapi.query.borders",
     "components": "bg_atlasapi.query.connectivity",
     "diff": "bg_atlasapi.query.diffing",
+    "heatmap": "bg_atlasapi.query.heatmaps",
     "lengths": "bg_atlasapi.query.paths",
     "mask": "bg_atlasapi.query.masking",
     "masks": "bg_atlasapi.query.masking",
+    "measure": "bg_atlasapi.query.measuring",
     "neighbours": "bg_atlasapi.query.adjacency",
+    "paint": "bg_atlasapi.query.painting",
     "read_swc": "bg_atlasapi.formats.swc",
     "region_table": "bg_atlasapi.query.regions",
     "sample": "bg_atlasapi.query.sampling",
     "within": "bg_atlasapi.query.spheres",
+    "write_image": "bg_atlasapi.query.painting",
 }
 
 

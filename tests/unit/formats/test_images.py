@@ -1,0 +1,116 @@
+"""Images of other tools: what their files say about axes and voxel size, and damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from bg_atlasapi import BrainGlobeAtlas
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats.images import open_image
+from bg_atlasapi.testing.components import _write_image
+
+ALL = ("n", "sum", "std", "median")
+
+
+@pytest.fixture
+def atlas() -> BrainGlobeAtlas:
+    """Return the phantom."""
+    return BrainGlobeAtlas("phantom_mouse_100um", check_latest=False)
+
+
+def to_ras(atlas: BrainGlobeAtlas) -> tuple[Any, Any]:
+    """Return the template as an array in RAS+ order and its affine."""
+    ras = np.asarray(atlas.reference)[::-1, ::-1, ::-1].transpose(2, 0, 1)
+    return ras, np.diag([0.1, 0.1, 0.1, 1])
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+@pytest.mark.parametrize("unit", ["mm", "micron", "unknown"])
+def test_nifti_is_turned_to_the_atlas(
+    atlas: BrainGlobeAtlas, tmp_path: Path, ending: str, unit: str
+) -> None:
+    """Axes in the order of NIfTI, flipped, in any unit: the answer is that of the template."""
+    values, affine = to_ras(atlas)
+    affine = affine * ([1000, 1000, 1000, 1] if unit == "micron" else 1)
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units(unit)
+    path = tmp_path / f"x.{ending}"
+    nibabel.save(image, path)
+    expected = atlas.measure(atlas.reference, ALL)
+    pd.testing.assert_frame_equal(atlas.measure(path, ALL), expected)
+    series = nibabel.Nifti1Image(values[..., None], affine)
+    series.header.set_xyzt_units(unit)
+    nibabel.save(series, path)
+    pd.testing.assert_frame_equal(atlas.measure(str(path), ALL), expected)
+
+
+def test_scaled_nifti_holds_what_it_stands_for(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """Slope and intercept are applied as planes are read."""
+    values, affine = to_ras(atlas)
+    image = nibabel.Nifti1Image(values.astype(np.int16), affine)
+    image.header.set_slope_inter(0.5, -3)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "x.nii")
+    scaled = nibabel.load(tmp_path / "x.nii")
+    plain = np.asarray(scaled.dataobj).transpose(1, 2, 0)[::-1, ::-1, ::-1]
+    found = atlas.measure(tmp_path / "x.nii", ALL)
+    pd.testing.assert_frame_equal(found, atlas.measure(plain, ALL), rtol=1e-12)
+
+
+def test_axes_that_cannot_be_matched(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """An image that lies aslant is refused, one without a frame has the atlas's axes."""
+    turned = np.eye(4) * 0.1
+    turned[:2, :2] = [[0.08, -0.06], [0.06, 0.08]]
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3), np.uint8), turned), tmp_path / "x.nii")
+    with pytest.raises(InvalidInputError, match="aslant"):
+        atlas.measure(tmp_path / "x.nii")
+    image = nibabel.Nifti1Image(atlas.reference, None)
+    image.header.set_zooms((0.1, 0.1, 0.1))
+    nibabel.save(image, tmp_path / "y.nii")
+    assert open_image(tmp_path / "y.nii").orientation is None
+    found = atlas.measure(tmp_path / "y.nii", ALL)
+    pd.testing.assert_frame_equal(found, atlas.measure(atlas.reference, ALL))
+
+
+def test_the_level_of_an_image_that_fits(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """An OME-Zarr image without the atlas's voxel size is read at its finest; chunks read once."""
+    _write_image(tmp_path / "a.zarr", atlas.reference, (100.0,) * 3, (20, 30, 40))
+    found = atlas.measure(tmp_path / "a.zarr", ALL)
+    pd.testing.assert_frame_equal(found, atlas.measure(atlas.reference, ALL))
+    coarse = np.ascontiguousarray(atlas.reference[::2, ::2, ::2])
+    _write_image(tmp_path / "b.zarr", coarse, (200.0,) * 3, (20, 30, 40))
+    found = atlas.measure(tmp_path / "b.zarr", ALL)
+    pd.testing.assert_frame_equal(found, atlas.measure(coarse, ALL, resolution=200))
+    level = next(one.parent for one in (tmp_path / "a.zarr").glob("*/zarr.json"))
+    found = atlas.measure(level, ALL)
+    pd.testing.assert_frame_equal(found, atlas.measure(atlas.reference, ALL))
+
+
+def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """Cut short, empty, of no kind that is known, or not numbers."""
+    values, affine = to_ras(atlas)
+    for ending in ("nii", "nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / f"x.{ending}")
+    np.save(tmp_path / "x.npy", atlas.reference)
+    tifffile.imwrite(tmp_path / "x.tif", atlas.reference)
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        for length in (len(whole) // 2, 10, 0):
+            path.write_bytes(whole[:length])
+            with pytest.raises(InvalidInputError, match=path.name):
+                atlas.measure(path)
+    np.save(tmp_path / "y.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(InvalidInputError, match="Python objects"):
+        atlas.measure(tmp_path / "y.npy")
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    with pytest.raises(InvalidInputError, match="no image that can be read"):
+        atlas.measure(tmp_path / "x.jpg")
+    with pytest.raises(InvalidInputError, match="neither OME-Zarr nor Zarr"):
+        atlas.measure(tmp_path)
