@@ -37,6 +37,7 @@ _CONVERT = "Other layouts"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
+    "mask": Entry(_ASK, "masking:mask", "Write the voxels of regions as an image."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
