@@ -21,6 +21,8 @@ _WORDS = {
     progress.VERIFY: "Checking",
     "pack": "Copying",
     "export": "Exporting",
+    "lookup": "Looking up",
+    "count": "Counting",
 }
 
 
