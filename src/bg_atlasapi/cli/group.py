@@ -36,9 +36,10 @@ _CARRY, _SETTINGS = "Without a network", "Settings"
 _CONVERT = "Other layouts"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
-    "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
+    "count": Entry(_ASK, "counting:count", "Count points by region."),
+    "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),
     "install": Entry(_ATLASES, "installing:install", "Install an atlas."),
