@@ -22,6 +22,8 @@ _WORDS = {
     "pack": "Copying",
     "export": "Exporting",
     "measure": "Measuring",
+    "lookup": "Looking up",
+    "count": "Counting",
 }
 
 

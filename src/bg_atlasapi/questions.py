@@ -5,21 +5,37 @@ Rarer ones are functions there that take the atlas first. What 1.x could be aske
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.holdings import Holdings
 from bg_atlasapi.query import masking as mask_query
 from bg_atlasapi.query import nearest as nearest_query
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.query import regions as region_query
+from bg_atlasapi.query import sources
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     import numpy.typing as npt
     import pandas as pd
 
     from bg_atlasapi.grouped import GroupedAtlas
+    from bg_atlasapi.query.files import Report
     from bg_atlasapi.query.grouping import Grouping
+
+
+@contextmanager
+def _bar(phase: str) -> Iterator[Report]:
+    """Give a report that draws a progress bar where somebody looks."""
+    from bg_atlasapi import progress_bar
+
+    with progress_bar.shown() as shown:
+        yield partial(shown, phase)
 
 
 class Questions(Holdings):
@@ -27,11 +43,12 @@ class Questions(Holdings):
 
     def lookup(
         self,
-        points: npt.ArrayLike,
-        unit: str = "um",
+        points: npt.ArrayLike | PathLike[str],
+        unit: str | None = None,
         at: int | Sequence[object] | Grouping | None = None,
         *,
         nearest: bool = False,
+        columns: Sequence[str | int] | None = None,
     ) -> pd.DataFrame:
         """Say which structure and hemisphere points lie in.
 
@@ -39,13 +56,20 @@ class Questions(Holdings):
         ----------
         points
             ``(N, 3)`` or one triplet, in the atlas's axis order, origin at the corner of voxel 0.
+            Or a table of pandas; a csv, tsv, parquet, npy or cellfinder xml file; an array or table
+            of Dask, which is answered lazily.
         unit
-            ``"um"``, ``"mm"`` or ``"voxel"``.
+            ``"um"``, ``"mm"`` or ``"voxel"``. Default: µm; of a file, what its format implies
+            (cellfinder's XML holds voxels).
         at
             A depth (0 is the root), or a list of structures: answer the ancestor there instead. A
             ``Grouping``: answer the group, as ``atlas.group(at).lookup(points)`` does.
         nearest
-            Also say which region is nearest to points outside every region.
+            Also say which region is nearest to points outside every region. Not of Dask's points.
+        columns
+            Of a table or file: names or positions of the coordinates, in the atlas's axis order.
+            Default: columns called x, y, z (or ap, dv, lr, or ap, dv, ml), else the only three
+            columns of numbers.
 
         Returns
         -------
@@ -54,12 +78,14 @@ class Questions(Holdings):
             "right", missing beyond the volume), ``inside`` (within the volume). With ``nearest``
             also ``distance_um``, to the nearest labelled voxel (0 in one, NaN for a point that is
             not finite); ``nearest_id`` and ``nearest_acronym``, its answer (of several equally near
-            labels the smallest).
+            labels the smallest). The index of a table is kept. Of Dask's collections, a
+            ``dask.dataframe`` of the same.
 
         Raises
         ------
         InvalidInputError
-            If points are not numbers of shape ``(N, 3)``, or the unit is unknown.
+            If points are not numbers of shape ``(N, 3)``, a file cannot be read, or the unit is
+            unknown.
         UnknownStructureError
             If ``at`` names a structure the atlas lacks.
 
@@ -71,12 +97,94 @@ class Questions(Holdings):
         ['TH']
         """
         asked, within = self._asked_at(at)
-        subject = asked._subject()
+        if sources.is_lazy(points):
+            if nearest:
+                raise InvalidInputError("nearest= is answered of points in memory, not of Dask's.")
+            from bg_atlasapi.query import lazily
+
+            return lazily.lookup(asked, points, unit or "um", within, columns=columns)
+        numbers: Any
+        index = None
+        if sources.is_file(points):
+            from bg_atlasapi.query import files
+
+            with _bar("lookup") as report:
+                numbers, unit = files.points_in(points, unit, columns=columns, report=report)
+        else:
+            numbers, index = sources.as_numbers(points, columns)
+        subject, unit = asked._subject(), unit or "um"
         stored = subject.hemispheres
-        table = point_query.lookup(subject.labels, subject.space, points, unit, within, stored)
-        if not nearest:
-            return table
-        return table.assign(**nearest_query.columns(asked, points, unit, within))
+        table = point_query.lookup(subject.labels, subject.space, numbers, unit, within, stored)
+        if nearest:
+            table = table.assign(**nearest_query.columns(asked, numbers, unit, within))
+        return table if index is None else table.set_axis(index, axis=0)
+
+    def count(
+        self,
+        points: npt.ArrayLike | PathLike[str],
+        unit: str | None = None,
+        at: int | Sequence[object] | Grouping | None = None,
+        *,
+        zeros: bool = False,
+        columns: Sequence[str | int] | None = None,
+    ) -> pd.DataFrame:
+        """Count points by structure: its own, and with all that it consists of.
+
+        Parameters
+        ----------
+        points, unit, columns
+            As in ``lookup``. A file is read some rows at a time, of any length.
+        at
+            A depth (0 is the root), or a list of structures: these are the rows, and each point
+            goes to the deepest of them that holds it. A ``Grouping``: its groups,
+            as ``atlas.group(at).count(points)`` does.
+        zeros
+            Also give structures without a point.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a structure, in the order of the hierarchy: ``id``, ``acronym``, ``name``;
+            ``own``: points of the row itself; ``total``, ``left``, ``right``: descendants included;
+            ``density_per_mm3``: total over the volume, descendants included. Then rows of labels
+            that the terminology lacks, of points in none of the given structures ("Elsewhere"), and
+            always, last, of points outside every structure ("Outside atlas", id 0). ``own`` adds up
+            to the number of points. Of Dask's collections, the same lazily: ``.compute()`` it.
+
+        Raises
+        ------
+        InvalidInputError, UnknownStructureError
+            As in ``lookup``.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> cells = [[7100, 3870, 4500], [7100, 3870, 6900], [-1, 0, 0]]
+        >>> atlas.count(cells, at=["TH", "HY"])[["acronym", "own", "left", "right"]]
+                 acronym  own  left  right
+        0             TH    2     1      1
+        1      Elsewhere    0     0      0
+        2  Outside atlas    1     0      0
+        """
+        asked, within = self._asked_at(at)
+        if sources.is_lazy(points):
+            from bg_atlasapi.query import lazily
+
+            return lazily.count(asked, points, unit or "um", within, zeros=zeros, columns=columns)
+        from bg_atlasapi.query import counting
+
+        subject = asked._subject(every_voxel=True)
+        rows = counting.Rows.of(subject.terminology, within)
+        if sources.is_file(points):
+            from bg_atlasapi.query import files
+
+            with _bar("count") as report:
+                tally, _ = files.tally_file(subject, points, unit, columns=columns, report=report)
+        else:
+            numbers, _ = sources.as_numbers(points, columns)
+            tally = counting.tally_of(subject, numbers, unit or "um")
+        return counting.table(tally, subject, rows, zeros=zeros)
 
     def mask(
         self,

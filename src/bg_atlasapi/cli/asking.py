@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from bg_atlasapi.cli.groupings import grouping_at
 from bg_atlasapi.cli.options import note
 from bg_atlasapi.errors import InvalidInputError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
     from bg_atlasapi.formats.points_batches import Report
+    from bg_atlasapi.query.grouping import Grouping
 
 _FORMATS = ("csv", "tsv", "parquet", "npy", "xml")
 
@@ -40,7 +42,7 @@ format_option = click.option(
 
 def at_option(text: str) -> Callable[[Any], Any]:
     """Return the option ``--at``, with its help."""
-    return click.option("--at", metavar="DEPTH|ACRONYMS", help=text)
+    return click.option("--at", metavar="DEPTH|ACRONYMS|FILE", help=text)
 
 
 def output_option(text: str) -> Callable[[Any], Any]:
@@ -72,16 +74,19 @@ def bar(phase: str) -> Iterator[Report]:
         yield partial(shown, phase)
 
 
-def parse_at(text: str | None, atlas: BrainGlobeAtlas) -> int | list[str] | None:
-    """Return what ``--at`` asks for: a depth, or keys of structures.
+def parse_at(text: str | None, atlas: BrainGlobeAtlas) -> int | list[str] | Grouping | None:
+    """Return what ``--at`` asks for: a depth, keys of structures, or a grouping.
 
     Raises
     ------
     InvalidInputError
-        If it is deeper than the atlas, or empty.
+        If it is deeper than the atlas, empty, or a file that is no grouping.
     """
     if text is None:
         return None
+    grouping = grouping_at(text, atlas)
+    if grouping is not None:
+        return grouping
     try:
         depth = int(text)
     except ValueError:

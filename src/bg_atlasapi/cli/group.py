@@ -36,11 +36,12 @@ _CARRY, _SETTINGS = "Without a network", "Settings"
 _CONVERT = "Other layouts"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
+    "count": Entry(_ASK, "counting:count", "Count points by region."),
     "regions": Entry(_ASK, "regions:regions", "Say how large regions are, and where they lie."),
     "mask": Entry(_ASK, "masking:mask", "Write the voxels of regions as an image."),
-    "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
+    "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),
     "install": Entry(_ATLASES, "installing:install", "Install an atlas."),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bg_atlasapi.cli.asking import at_option, output_option, parse_at
-from bg_atlasapi.cli.groupings import grouping_at
 from bg_atlasapi.cli.options import (
     atlas_argument,
     json_option,
@@ -96,12 +95,11 @@ def measure(  # noqa: PLR0913 - one parameter an option
     if output is not None:
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
-    grouping = None if at is None else grouping_at(at, atlas)
-    asked = atlas if grouping is None else atlas.group(grouping)
+    asked, within = atlas._asked_at(parse_at(at, atlas))
     names = [name.strip() for name in statistics.split(",") if name.strip()]
     options: dict[str, Any] = {
         "statistics": names,
-        "at": parse_at(at, atlas) if grouping is None else None,
+        "at": within,
         "resolution": None if resolution is None else _sizes(resolution),
         "exclude": None if exclude is None else str(exclude),
         "threshold": threshold,

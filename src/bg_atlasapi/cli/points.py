@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bg_atlasapi.cli.groupings import grouping_at
+from bg_atlasapi.cli.asking import (
+    at_option,
+    bar,
+    columns_option,
+    format_option,
+    output_option,
+    parse_at,
+    points_argument,
+    points_source,
+    split_columns,
+    suspect_unit,
+    unit_option,
+)
 from bg_atlasapi.cli.options import (
     atlas_argument,
     json_option,
-    note,
     open_atlas,
     print_json,
     version_option,
 )
 from bg_atlasapi.cli.outcome import Verb
-from bg_atlasapi.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     import pandas as pd
 
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
     from bg_atlasapi.formats.points_files import PointsTable
-    from bg_atlasapi.query.grouping import Grouping
 
 _ROWS_SHOWN = 10
 _HELP = """Say which region and hemisphere points lie in.
@@ -55,36 +64,19 @@ Examples:
   brainglobe lookup phantom_mouse_100um cells.csv --at grouping.json
   cat cells.csv | brainglobe lookup phantom_mouse_100um - --json
 """
-_FORMATS = ("csv", "tsv", "parquet", "npy", "xml")
 
 
 @click.command(cls=Verb, help=_HELP)
 @atlas_argument
-@click.argument("points", metavar="POINTS")
-@click.option(
-    "--unit",
-    type=click.Choice(("um", "mm", "voxel")),
-    help="Unit of the coordinates; default um, voxel for cellfinder's XML.",
+@points_argument
+@unit_option
+@columns_option
+@at_option(
+    "Answer with the ancestor at a depth (0 is the root), among these regions, or with the group "
+    "of a grouping (.json)."
 )
-@click.option(
-    "--columns",
-    metavar="A,B,C",
-    help="Names, or positions from 0, of the coordinate columns, in the atlas's axis order.",
-)
-@click.option(
-    "--at",
-    metavar="DEPTH|ACRONYMS|FILE",
-    help="Answer with the ancestor at a depth (0 is the root), among these regions, or with the "
-    "group of a grouping (.json).",
-)
-@click.option("--format", "file_format", type=click.Choice(_FORMATS), help="Type of POINTS.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write all rows to a .csv, .tsv, .parquet or .json file.",
-)
+@format_option
+@output_option("Write all rows to a .csv, .tsv, .parquet or .json file.")
 @version_option
 @json_option
 def lookup(  # noqa: PLR0913 - one parameter an option
@@ -100,68 +92,92 @@ def lookup(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
 ) -> None:
     """Answer points; ``_HELP`` explains it to users."""
-    from bg_atlasapi.formats import points_files, table_files
+    from bg_atlasapi.formats import table_files
+    from bg_atlasapi.formats.points_batches import open_points
+    from bg_atlasapi.formats.provenance import provenance_of
 
     if output is not None:
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
-    depth_or_structures = None if at is None else _parse_at(at, atlas)
-    if points == "-" and sys.stdin is None:
-        raise InvalidInputError("There is no standard input to read points from.")
-    source = sys.stdin.buffer if points == "-" else points
-    asked = None if columns is None else columns.split(",")
-    table = points_files.read_points(source, asked, file_format)
-    unit = unit or table.unit or "um"
-    answers = atlas.lookup(table.points, unit=unit, at=depth_or_structures)
-    regions = regions_hit(answers)
-    joined = table_files.beside(table.table, answers)
-    if output is not None:
-        table_files.write_table(joined, output)
+    asked_at, named = parse_at(at, atlas), split_columns(columns)
+    seen, rows = _Seen(), []
+    source = points_source(points)
+    with bar("lookup") as report, open_points(source, named, file_format, report=report) as batches:
+        first = next(batches)
+        unit = unit or first.unit or "um"
+        answered = _answered(atlas, chain([first], batches), unit, asked_at, seen)
+        if output is not None:
+            options = {"points": points, "unit": unit, "at": asked_at, "columns": first.coordinates}
+            stated = provenance_of(atlas, "lookup", options)
+            with table_files.table_writer(output, stated) as add:
+                for part in answered:
+                    add(part)
+        else:  # one part at a time, of which only JSON keeps all rows
+            for part in answered:
+                rows += table_files.json_rows(part) if as_json else []
     if as_json:
         head: dict[str, Any] = {
             "atlas": atlas.atlas_name,
             "version": str(atlas.metadata.get("version", "")),
             "unit": unit,
         }
-        body = {"output": output} if output else {"points": table_files.json_rows(joined)}
-        print_json({**head, **body, "regions": table_files.json_rows(regions)}, indent=None)
+        body = {"output": output} if output else {"points": rows}
+        print_json({**head, **body, "regions": table_files.json_rows(seen.regions)}, indent=None)
         return
-    _show(table, answers, regions, output)
-    beyond = int((~answers["inside"]).sum())
-    if beyond > len(answers) / 2:
-        extent = " × ".join(f"{length:g}" for length in atlas.shape_um)
-        note(
-            f"{beyond} of {len(answers)} points lie beyond the volume of {extent} µm. They were "
-            f"read in the unit {unit!r}: is --unit right, and are they in the atlas's space?"
-        )
+    _show(seen, output)
+    suspect_unit(atlas, seen.beyond, seen.count, unit)
 
 
-def _parse_at(text: str, atlas: BrainGlobeAtlas) -> int | list[str] | Grouping:
-    grouping = grouping_at(text, atlas)
-    if grouping is not None:
-        return grouping
-    try:
-        depth = int(text)
-    except ValueError:
-        return _split(text, atlas.structures)
-    deepest = int(atlas.structures.terminology.depths.max())
-    if depth > deepest:
-        message = f"--at {depth} is not a depth of {atlas.atlas_name}; the deepest is {deepest}."
-        raise InvalidInputError(message)
-    return depth
+@dataclass(slots=True)
+class _Seen:
+    """What is said of all points, from what was answered so far.
+
+    Parameters
+    ----------
+    coordinates
+        Names of their columns.
+    count, beyond
+        Points, and those that are not within the volume.
+    points, answers
+        The first of them, as they are shown.
+    """
+
+    coordinates: tuple[str, ...] = ()
+    count: int = 0
+    beyond: int = 0
+    points: list[list[float]] = field(default_factory=list)
+    answers: list[list[Any]] = field(default_factory=list)
+    _regions: pd.DataFrame | None = None
+
+    def add(self, batch: PointsTable, answers: pd.DataFrame) -> None:
+        """Take note of a batch."""
+        self.coordinates = batch.coordinates
+        self.count += len(answers)
+        self.beyond += int((~answers["inside"]).sum())
+        missing = _ROWS_SHOWN - len(self.points)
+        self.points += batch.points[:missing].tolist()
+        shown = answers[["acronym", "name", "hemisphere"]].head(missing)
+        self.answers += shown.astype(object).fillna("").to_numpy().tolist()
+        if self._regions is None or len(answers):
+            self._regions = _together(self._regions, regions_hit(answers))
+
+    @property
+    def regions(self) -> pd.DataFrame:
+        """The regions of all points."""
+        assert self._regions is not None
+        return self._regions
 
 
-def _split(text: str, known: Container[object]) -> list[str]:
-    """Split at commas, but not inside a name: the Allen mouse atlas has an acronym "CUL4, 5"."""
-    pieces, keys = text.split(","), []
-    while pieces:
-        ends = range(len(pieces), 0, -1)
-        end = next((e for e in ends if ",".join(pieces[:e]).strip() in known), 1)
-        keys.append(",".join(pieces[:end]).strip())
-        del pieces[:end]
-    if not all(keys):
-        raise InvalidInputError(f"--at takes a depth or acronyms, got {text!r}.")
-    return keys
+def _answered(
+    atlas: BrainGlobeAtlas, batches: Iterable[PointsTable], unit: str, at: Any, seen: _Seen
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of batches with their answers, and take note of them."""
+    from bg_atlasapi.formats.table_files import beside
+
+    for batch in batches:
+        answers = atlas.lookup(batch.points, unit=unit, at=at)
+        seen.add(batch, answers)
+        yield beside(batch.table, answers)
 
 
 def regions_hit(answers: pd.DataFrame) -> pd.DataFrame:
@@ -178,38 +194,49 @@ def regions_hit(answers: pd.DataFrame) -> pd.DataFrame:
         ``id``, ``acronym``, ``name``, ``count``, ``left``, ``right``; most points first; then
         points elsewhere (see ``at``), and points outside every region last.
     """
-    from bg_atlasapi.model.terminology import OUTSIDE_LABEL
-
     sides = answers.assign(
         count=1, left=answers["hemisphere"] == "left", right=answers["hemisphere"] == "right"
     )
     groups = sides.groupby(["id", "acronym", "name"], observed=True, sort=False)
-    regions = groups[["count", "left", "right"]].sum().reset_index()
+    return _ranked(groups[["count", "left", "right"]].sum().reset_index())
+
+
+def _ranked(regions: pd.DataFrame) -> pd.DataFrame:
+    """Return regions with most points first, elsewhere and outside last."""
+    from bg_atlasapi.model.terminology import OUTSIDE_LABEL
+
     regions["rank"] = (regions["id"] == 0) * 1 + (regions["acronym"] == OUTSIDE_LABEL)
     order = regions.sort_values(["rank", "count"], ascending=[True, False], kind="stable")
     return order.drop(columns="rank").reset_index(drop=True)
 
 
-def _show(
-    table: PointsTable, answers: pd.DataFrame, regions: pd.DataFrame, output: Path | None
-) -> None:
+def _together(before: pd.DataFrame | None, regions: pd.DataFrame) -> pd.DataFrame:
+    """Add up the regions of two parts."""
+    import pandas as pd
+
+    if before is None or not len(before):
+        return regions
+    both = pd.concat([before.astype(object), regions.astype(object)])
+    return _ranked(both.groupby(["id", "acronym", "name"], sort=False).sum().reset_index())
+
+
+def _show(seen: _Seen, output: Path | None) -> None:
     """Print for people: the first rows or where they were written, then the regions hit."""
     from bg_atlasapi.cli import tables
 
-    count = len(answers)
+    count, regions = seen.count, seen.regions
     if output is not None:
         click.echo(f"Wrote {count} rows to {output}")
     else:
-        shown = answers[["acronym", "name", "hemisphere"]].head(_ROWS_SHOWN)
-        answered = shown.astype(object).fillna("").to_numpy().tolist()
         rows = [
             [*(f"{number:.6g}" for number in point), *answer]
-            for point, answer in zip(table.points[:_ROWS_SHOWN].tolist(), answered, strict=True)
+            for point, answer in zip(seen.points, seen.answers, strict=True)
         ]
         # The end tells long names apart: coordinate_atlas_axis_0, …_1, …_2.
-        axes = [name if len(name) <= 9 else f"…{name[-8:]}" for name in table.coordinates]
+        axes = [name if len(name) <= 9 else f"…{name[-8:]}" for name in seen.coordinates]
         title = f"First {_ROWS_SHOWN} of {count} points" if count > _ROWS_SHOWN else "Points"
-        tables.show(tables.table(title, [*axes, *shown.columns], rows, numbers=axes))
+        headings = [*axes, "acronym", "name", "hemisphere"]
+        tables.show(tables.table(title, headings, rows, numbers=axes))
         if count > _ROWS_SHOWN:
             click.echo(f"{count - _ROWS_SHOWN} more rows; -o FILE writes them all.\n")
     columns = ["acronym", "name", "count", "left", "right"]

@@ -14,7 +14,7 @@ import tokenize
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats.points_columns import MISSING, coordinates_of, numbers_of
 from bg_atlasapi.formats.table_files import extension_of, need_pyarrow
 from bg_atlasapi.settings import PathLike
 
-# Column names that say which axis they are, first axis of the atlas first; case is ignored.
-KNOWN_COLUMNS = (("x", "y", "z"), ("ap", "dv", "lr"), ("ap", "dv", "ml"))
-_MISSING = frozenset({"", "nan", "-nan", "na", "n/a", "<na>", "#n/a", "none", "null"})
 _MARKERS = ("MarkerX", "MarkerY", "MarkerZ")
 _XML_ROOT = "CellCounter_Marker_File"
 _STREAM_NAMES = {"<stdin>": "standard input"}
@@ -66,8 +64,18 @@ class PointsTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """How to read one format: stream to table, what its columns and unit are known to be."""
+class Format:
+    """How to read one format.
+
+    Parameters
+    ----------
+    read
+        Stream to table.
+    coordinates
+        Its coordinate columns, if they are always called the same.
+    unit
+        The unit, if the format implies one.
+    """
 
     read: Callable[[BinaryIO], pd.DataFrame]
     coordinates: tuple[str, str, str] | None = None
@@ -104,23 +112,47 @@ def read_points(
     InvalidInputError
         If the file is missing, of another type, damaged, or has no three columns of numbers.
     """
+    name, extension = format_of(source, file_format)
+    chosen = READERS[extension]
+    with explained(name), _opened(source) as stream:
+        frame = _checked(chosen.read, stream)
+    picked = coordinates_of(frame, columns, chosen.coordinates, name)
+    numbers = [numbers_of(frame[column], name) for column in picked]
+    return PointsTable(np.column_stack(numbers), picked, frame, chosen.unit)
+
+
+def format_of(source: PathLike | BinaryIO, file_format: str | None) -> tuple[str, str]:
+    """Return what to call a source in messages, and which of ``READERS`` reads it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the format is not known.
+    """
     if isinstance(source, str | os.PathLike):
         name, extension = str(source), extension_of(Path(source))
     else:
         name, extension = _STREAM_NAMES.get(str(getattr(source, "name", "")), "the stream"), "csv"
-    chosen = _format(file_format or extension, name)
+    extension = file_format or extension
+    if extension not in READERS:
+        kind = f"files of type {extension!r} are" if extension else "a file without extension is"
+        known = ", ".join(READERS)
+        message = f"{name} cannot be read: {kind} not among those known ({known})."
+        raise InvalidInputError(message)
+    return name, extension
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what parsers raise at a damaged file into ``InvalidInputError``."""
     try:
-        with _opened(source) as stream:
-            frame = _checked(chosen.read, stream)
+        yield
     except InvalidInputError as error:
         raise InvalidInputError(f"{name} cannot be read: {error}") from error.__cause__
     except _DAMAGED as error:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = " ".join(text.split()).rstrip(".")
         raise InvalidInputError(f"{name} cannot be read: {reason}.") from error
-    picked = _coordinates(frame, columns, chosen.coordinates, name)
-    numbers = [_numbers(frame[column], name) for column in picked]
-    return PointsTable(np.column_stack(numbers), picked, frame, chosen.unit)
 
 
 def _opened(source: PathLike | BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -129,28 +161,50 @@ def _opened(source: PathLike | BinaryIO) -> AbstractContextManager[BinaryIO]:
     return nullcontext(source)
 
 
-def _format(extension: str, name: str) -> _Format:
-    if extension not in _READERS:
-        kind = f"files of type {extension!r} are" if extension else "a file without extension is"
-        known = ", ".join(_READERS)
-        message = f"{name} cannot be read: {kind} not among those known ({known})."
-        raise InvalidInputError(message)
-    return _READERS[extension]
-
-
 def _checked(read: Callable[[BinaryIO], pd.DataFrame], stream: BinaryIO) -> pd.DataFrame:
     if not stream.seekable():
         stream = io.BytesIO(stream.read())
-    if not stream.read(1):
-        raise ValueError("it is empty")
-    stream.seek(0)
+    refuse_empty(stream)
     frame = read(stream)
-    if not frame.columns.is_unique:
-        raise ValueError("two of its columns have the same name")
+    refuse_repeated(frame)
     return frame
 
 
+def refuse_empty(stream: BinaryIO) -> None:
+    """Raise ``ValueError`` if there is nothing in a stream."""
+    if not stream.read(1):
+        raise ValueError("it is empty")
+    stream.seek(0)
+
+
+def refuse_repeated(frame: pd.DataFrame) -> None:
+    """Raise ``ValueError`` if two columns of a table have the same name."""
+    if not frame.columns.is_unique:
+        raise ValueError("two of its columns have the same name")
+
+
 def _read_separated(stream: BinaryIO, separator: str) -> pd.DataFrame:
+    with read_separated(stream, separator) as parts:
+        return next(parts)
+
+
+@contextmanager
+def read_separated(
+    stream: BinaryIO, separator: str, rows: int | None = None, **options: Any
+) -> Iterator[Iterator[pd.DataFrame]]:
+    """Read csv or tsv in parts.
+
+    Parameters
+    ----------
+    stream
+        Can be sought.
+    separator
+        Between fields.
+    rows
+        Of a part; None reads all as one.
+    options
+        More for ``pandas.read_csv``.
+    """
     fields = _first_row(stream, separator)
     has_header = not _is_data(fields)
     twice = [name for name in fields if fields.count(name) > 1]
@@ -160,7 +214,7 @@ def _read_separated(stream: BinaryIO, separator: str) -> pd.DataFrame:
         # Rows longer than the header would be cut, or shifted into an index.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame = pd.read_csv(
+            frames = pd.read_csv(
                 stream,
                 sep=separator,
                 header=0 if has_header else None,
@@ -168,15 +222,24 @@ def _read_separated(stream: BinaryIO, separator: str) -> pd.DataFrame:
                 encoding="utf-8-sig",
                 skipinitialspace=True,
                 low_memory=False,
+                iterator=True,
+                chunksize=rows,
                 # Only these are no value: a region may well be called "NA".
                 keep_default_na=False,
                 na_values=["", "nan", "NaN"],
                 **_EXACT,
+                **options,
             )
+            unnamed = has_header and not fields[0].strip()
+            with frames:
+                yield (_with_names(one, has_header, unnamed) for one in frames)
         except pd.errors.ParserWarning:
             raise ValueError("its rows have more fields than its header") from None
+
+
+def _with_names(frame: pd.DataFrame, has_header: bool, unnamed: bool) -> pd.DataFrame:  # noqa: FBT001
     frame.columns = pd.Index([str(column) for column in frame.columns])
-    if has_header and not fields[0].strip():
+    if unnamed:
         return frame.rename(columns={frame.columns[0]: ""})
     return frame if has_header else _named(frame)
 
@@ -195,7 +258,7 @@ def _is_data(fields: Sequence[str]) -> bool:
     values = [field.strip().lower() for field in fields]
     if not values[0] and values[1:] == [str(place) for place in range(len(values) - 1)]:
         return False
-    return all(value in _MISSING or _is_number(value) for value in values) and any(values)
+    return all(value in MISSING or _is_number(value) for value in values) and any(values)
 
 
 def _is_number(text: str) -> bool:
@@ -215,7 +278,11 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _read_npy(stream: BinaryIO) -> pd.DataFrame:
     # np.load would also open archives, and advise to unpickle what is neither.
-    array = np.lib.format.read_array(stream, allow_pickle=False)
+    return npy_frame(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def npy_frame(array: npt.NDArray[Any]) -> pd.DataFrame:
+    """Return an array as a table; raises ``ValueError`` if it is none of points."""
     if array.dtype.kind not in "iuf":
         raise ValueError(f"its values are {array.dtype}, not real numbers")
     if array.ndim != 2 or array.shape[1] < 3:
@@ -257,75 +324,11 @@ def _markers(root: ET.Element) -> Iterator[list[Any]]:
             yield [*map(float, texts), kind]
 
 
-def _coordinates(
-    frame: pd.DataFrame,
-    asked: Sequence[str | int] | None,
-    implied: tuple[str, str, str] | None,
-    name: str,
-) -> tuple[str, str, str]:
-    """Return the names of the three coordinate columns."""
-    found = ", ".join(frame.columns)
-    if asked is not None:
-        picked = [_column(frame, column, name) for column in asked]
-        if len(picked) != 3 or len(set(picked)) != 3:
-            message = f"Coordinates are three different columns, got {list(asked)} ({name})."
-            raise InvalidInputError(message)
-        return (picked[0], picked[1], picked[2])
-    if implied is not None:
-        return implied
-    spellings: dict[str, list[str]] = {}
-    for column in frame.columns:
-        spellings.setdefault(column.strip().lower(), []).append(column)
-    for known in KNOWN_COLUMNS:
-        if all(len(spellings.get(axis, ())) == 1 for axis in known):
-            first, second, third = (spellings[axis][0] for axis in known)
-            return (first, second, third)
-    # A first column without a name is an index that somebody's table was saved with.
-    numeric = [c for c in frame.columns if c and pd.api.types.is_any_real_numeric_dtype(frame[c])]
-    if len(numeric) == 3:
-        return (numeric[0], numeric[1], numeric[2])
-    message = (
-        f"{name} has no columns x, y, z and not exactly three columns of numbers; name the three "
-        f"coordinate columns (columns=, --columns). Found: {found}."
-    )
-    raise InvalidInputError(message)
-
-
-def _column(frame: pd.DataFrame, asked: str | int, name: str) -> str:
-    names = [str(column) for column in frame.columns]
-    text = str(asked).strip()
-    if text in names:
-        return text
-    alike = [column for column in names if column.strip().lower() == text.lower()]
-    if len(alike) == 1:
-        return alike[0]
-    if text.isascii() and text.isdecimal() and int(text) < len(names):
-        return names[int(text)]
-    message = f"{name} has no column {text!r}; it has: {', '.join(names)}."
-    raise InvalidInputError(message)
-
-
-def _numbers(column: pd.Series[Any], name: str) -> npt.NDArray[np.float64]:
-    if pd.api.types.is_any_real_numeric_dtype(column):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    text = column.astype("string").str.strip()
-    text = text.mask(text.str.lower().isin(_MISSING))
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = np.flatnonzero(np.isnan(numbers) & text.notna().to_numpy(dtype=bool))
-    if len(wrong):
-        message = (
-            f"{name}: the coordinate column {column.name!r} must hold numbers, but row "
-            f"{wrong[0] + 1} says {str(text.iloc[wrong[0]])[:40]!r}."
-        )
-        raise InvalidInputError(message)
-    return np.asarray(numbers)
-
-
-_READERS = {
-    "csv": _Format(partial(_read_separated, separator=",")),
-    "tsv": _Format(partial(_read_separated, separator="\t")),
-    "parquet": _Format(_read_parquet),
-    "npy": _Format(_read_npy),
-    "xml": _Format(_read_cellfinder, coordinates=("MarkerZ", "MarkerY", "MarkerX"), unit="voxel"),
+READERS = {
+    "csv": Format(partial(_read_separated, separator=",")),
+    "tsv": Format(partial(_read_separated, separator="\t")),
+    "parquet": Format(_read_parquet),
+    "npy": Format(_read_npy),
+    "xml": Format(_read_cellfinder, coordinates=("MarkerZ", "MarkerY", "MarkerX"), unit="voxel"),
 }
-FORMATS = tuple(_READERS)
+FORMATS = tuple(READERS)

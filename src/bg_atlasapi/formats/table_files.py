@@ -6,11 +6,12 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -110,11 +111,73 @@ def write_table(frame: pd.DataFrame, path: Path, provenance: Provenance | None =
         If it cannot be written.
     """
     check_output(path)
-    with whole_or_absent(path, provenance) as partial_file:
+    with whole_or_absent(path, provenance) as beside_it:
         if extension_of(path) == "parquet":
-            _write_parquet(frame, partial_file, provenance)
+            _write_parquet(frame, beside_it, provenance)
         else:
-            _WRITERS[extension_of(path)](frame, partial_file)
+            _WRITERS[extension_of(path)](frame, beside_it)
+
+
+@contextmanager
+def table_writer(
+    path: Path, provenance: Provenance | None = None
+) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Give a function that adds rows to a table; at the end of the block it is there, whole.
+
+    Parameters
+    ----------
+    path, provenance
+        As in ``write_table``.
+
+    Yields
+    ------
+    callable
+        Takes a part of the table; each has the columns of the first. No part, no columns.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be written.
+    """
+    check_output(path)
+    with whole_or_absent(path, provenance) as beside_it, ExitStack() as opened:
+        add: Callable[[pd.DataFrame], None]
+        extension = extension_of(path)
+        if extension == "parquet":
+            from bg_atlasapi.formats.parquet_batches import ParquetRows
+
+            stated = {} if provenance is None else parquet_metadata(None, provenance)
+            add = opened.enter_context(ParquetRows(beside_it, stated)).add
+        elif extension == "json":
+            file = opened.enter_context(beside_it.open("w", encoding="utf-8"))
+            add = opened.enter_context(_json_parts(file))
+        else:
+            file = opened.enter_context(beside_it.open("w", encoding="utf-8", newline=""))
+            add = _separated_parts(file, "\t" if extension == "tsv" else ",")
+        yield add
+
+
+def _separated_parts(file: TextIO, separator: str) -> Callable[[pd.DataFrame], None]:
+    headings = iter([True])
+
+    def add(frame: pd.DataFrame) -> None:
+        frame.to_csv(file, sep=separator, index=False, header=next(headings, False))
+
+    return add
+
+
+@contextmanager
+def _json_parts(file: TextIO) -> Iterator[Callable[[pd.DataFrame], None]]:
+    separators = chain([""], repeat(", "))
+
+    def add(frame: pd.DataFrame) -> None:
+        text = json.dumps(json_rows(frame), allow_nan=False, default=str)
+        if len(frame):
+            file.write(next(separators) + text[1:-1])
+
+    file.write("[")
+    yield add
+    file.write("]")
 
 
 @contextmanager

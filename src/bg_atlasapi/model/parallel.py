@@ -7,8 +7,10 @@ that temporaries stay in the processor's cache, which matters more than the thre
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -16,8 +18,24 @@ _S = TypeVar("_S")
 _AHEAD = 2  # items a worker that are begun before an answer is waited for
 
 
+_this_thread = threading.local()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have this thread do its blocks itself: whoever started it has work for the other cores."""
+    before = getattr(_this_thread, "alone", False)
+    _this_thread.alone = True
+    try:
+        yield
+    finally:
+        _this_thread.alone = before
+
+
 def workers() -> int:
-    """Return how many processors this process may use."""
+    """Return how many processors this thread may use."""
+    if getattr(_this_thread, "alone", False):
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

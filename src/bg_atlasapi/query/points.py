@@ -9,7 +9,7 @@ come back as id 0, "Outside atlas".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
@@ -20,6 +20,7 @@ from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace, as_points
 from bg_atlasapi.model.terminology import Terminology
+from bg_atlasapi.query.categories import by_row, sides, used_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # 64 k points and their temporaries stay in a core's L2 cache; measured best of 16 k to 256 k.
 BLOCK = 1 << 16
 ELSEWHERE_LABEL = "Elsewhere"
-_HEMISPHERES = ("left", "right")
+_ELSEWHERE = UNLISTED - 1  # the code of what is in none of the structures that were given
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +269,36 @@ def roll_up(located: Located, terminology: Terminology, at: int | Sequence[objec
     Labels that the terminology lacks have no ancestors: at a depth they stay themselves, among
     given structures they are elsewhere.
     """
+    rolled = _roll_up(replace(located, codes=located.codes.copy()), terminology, at)
+    np.maximum(rolled.codes, UNLISTED, out=rolled.codes)
+    rolled.codes[(rolled.ids == 0) & (located.ids != 0)] = 0
+    return rolled
+
+
+def _roll_up(located: Located, terminology: Terminology, at: int | Sequence[object]) -> Located:
+    """Do so in blocks, in place of the codes; what is elsewhere gets the code ``_ELSEWHERE``."""
     table, gaps = ancestors_at(terminology, at)
-    codes = np.where(located.codes >= 0, table[located.codes], 0 if gaps else UNLISTED)
+    table = np.append(table, UNLISTED)  # at place -1
+    if gaps:
+        table[1:][table[1:] <= 0] = _ELSEWHERE
+    codes, count = located.codes, len(located.codes)
+
+    def raise_codes(part: slice) -> int:
+        codes[part] = table[codes[part]]
+        known = codes[part][codes[part] > 0]
+        return int(terminology.ids[known].max(initial=0))
+
+    largest = max(over_blocks(raise_codes, count, BLOCK), default=0)
     wide = np.uint64 if located.ids.dtype == np.uint64 else np.int64
-    ids = terminology.ids[codes].astype(wide)
-    if not gaps:
-        ids = np.where(codes == UNLISTED, located.ids, ids)
-    fits = located.ids.dtype if ids.max(initial=0) <= np.iinfo(located.ids.dtype).max else wide
-    return Located(ids.astype(fits), codes.astype(np.int32), located.inside, located.hemispheres)
+    fits = located.ids.dtype if largest <= np.iinfo(located.ids.dtype).max else np.dtype(wide)
+    ids = np.empty(count, fits)
+
+    def raise_ids(part: slice) -> None:
+        ids[part] = terminology.ids[np.maximum(codes[part], 0)]
+        np.copyto(ids[part], located.ids[part], where=codes[part] == UNLISTED, casting="unsafe")
+
+    over_blocks(raise_ids, count, BLOCK)
+    return replace(located, ids=ids)
 
 
 def lookup(
@@ -303,20 +326,17 @@ def lookup(
     """
     import pandas as pd
 
-    found = located = locate(labels, space, points, unit, hemispheres)
+    located = locate(labels, space, points, unit, hemispheres)
     if at is not None:
-        located = roll_up(found, labels.terminology, at)
-    elsewhere = (located.ids == 0) & (found.ids != 0) if at is not None else None
-    rows, extra = _label_rows(located, labels.terminology, elsewhere)
-    used = np.flatnonzero(np.bincount(rows))
+        located = _roll_up(located, labels.terminology, at)
+    rows, extra = _label_rows(located, labels.terminology)
+    used = used_rows(rows, len(labels.terminology) + 1 + len(extra))
     return pd.DataFrame(
         {
             "id": located.ids,
-            "acronym": _categorical(rows, used, (*labels.terminology.acronyms, *extra)),
-            "name": _categorical(rows, used, (*labels.terminology.names, *extra)),
-            "hemisphere": pd.Categorical.from_codes(
-                _side_categories(located.hemispheres), categories=list(_HEMISPHERES), validate=False
-            ),
+            "acronym": by_row(rows, used, (*labels.terminology.acronyms, *extra)),
+            "name": by_row(rows, used, (*labels.terminology.names, *extra)),
+            "hemisphere": sides(located.hemispheres),
             "inside": located.inside,
         },
         copy=False,
@@ -325,16 +345,9 @@ def lookup(
 
 def acronyms(located: Located, terminology: Terminology, outside: str) -> npt.NDArray[np.object_]:
     """Return the acronym of each point: ``outside`` for code 0, "unlisted <id>" for code -1."""
-    rows, extra = _label_rows(located, terminology, None)
+    rows, extra = _label_rows(replace(located, codes=located.codes.copy()), terminology)
     texts = np.array([outside, *terminology.acronyms[1:], *extra], dtype=object)
     return texts[rows]
-
-
-def _side_categories(sides: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    """Return 0 for left, 1 for right, -1 (missing) for whatever else was stored."""
-    table = np.full(256, -1, np.int8)
-    table[LEFT], table[RIGHT] = 0, 1
-    return np.asarray(table.take(sides))
 
 
 def unlisted_label(identifier: int) -> str:
@@ -343,33 +356,19 @@ def unlisted_label(identifier: int) -> str:
 
 
 def _label_rows(
-    located: Located, terminology: Terminology, elsewhere: npt.NDArray[np.bool_] | None
+    located: Located, terminology: Terminology
 ) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Return which label each point gets: a code, or the place of one of the extra labels after."""
-    first = len(terminology) + 1
+    """Return which label each point gets: a code, or the place of one of the extra labels after.
+
+    They take the place of the codes: with millions of points, every copy counts.
+    """
     rows, extra = located.codes, []
-    strange = rows == UNLISTED
-    if strange.any():
+    first = len(terminology) + 1
+    if (strange := rows == UNLISTED).any():
         ids, place = np.unique(located.ids[strange], return_inverse=True)
-        rows = rows.copy()
         rows[strange] = first + place
         extra = [unlisted_label(int(identifier)) for identifier in ids]
-    if elsewhere is not None and elsewhere.any():
-        rows = np.where(elsewhere, np.int32(first + len(extra)), rows)
+    if (elsewhere := rows == _ELSEWHERE).any():
+        rows[elsewhere] = first + len(extra)
         extra.append(ELSEWHERE_LABEL)
     return rows, extra
-
-
-def _categorical(
-    rows: npt.NDArray[np.int32], used: npt.NDArray[np.intp], texts: Sequence[str]
-) -> pd.Categorical:
-    """Return texts by row as a categorical that holds just the texts in use, in their order."""
-    import pandas as pd
-
-    ranks: dict[str, int] = {}
-    table = np.zeros(len(texts), np.int16 if len(used) < np.iinfo(np.int16).max else np.int32)
-    for row in used.tolist():  # several structures may share a name
-        table[row] = ranks.setdefault(texts[row], len(ranks))
-    return pd.Categorical.from_codes(
-        table.take(rows, mode="clip"), categories=list(ranks), validate=False
-    )

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from bg_atlasapi import BrainGlobeAtlas, cli
 from bg_atlasapi.cli import outcome
 from bg_atlasapi.cli.points import regions_hit
+from bg_atlasapi.formats import points_batches
 
 ATLAS = "phantom_mouse_100um"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "cells.csv"
@@ -159,7 +160,44 @@ def test_output(tmp_path: Path, extension: str, atlas: BrainGlobeAtlas) -> None:
     assert frame["id"].tolist() == [atlas.structures[frame["acronym"].iloc[0]].id, 0]
     assert frame["inside"].tolist() == [True, False]
     assert frame["hemisphere"].isna().tolist() == [False, True]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", target.name]
+    beside = [] if extension == "parquet" else [f"{target.name}-metadata.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", target.name, *beside]
+
+
+def test_output_says_where_it_comes_from(tmp_path: Path) -> None:
+    """The provenance of the answers names atlas, unit and columns."""
+    target = tmp_path / "out.csv"
+    assert run("-", "--unit", "mm", "-o", str(target), stdin="5.5,4,4\n").exit_code == 0
+    stated = json.loads((tmp_path / "out.csv-metadata.json").read_text())["notes"][0]["bg_atlasapi"]
+    assert (stated["atlas"], stated["question"]) == (ATLAS, "lookup")
+    assert stated["options"] == {
+        "points": "-",
+        "unit": "mm",
+        "at": None,
+        "columns": ["x", "y", "z"],
+    }
+
+
+@pytest.mark.parametrize("extension", ["csv", "tsv", "parquet", "json"])
+def test_long_files_are_answered_in_parts(
+    tmp_path: Path, extension: str, atlas: BrainGlobeAtlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut into parts or not, the same file, the same regions, the same first rows."""
+    points = np.random.default_rng(3).random((501, 3)) * atlas.shape_um
+    source = tmp_path / "in.csv"
+    frame = pd.DataFrame(points, columns=["x", "y", "z"]).assign(n=range(501))
+    frame["n"] = frame["n"].where(frame["n"] != 400)
+    frame.to_csv(source, index=False)
+    seen = []
+    for rows in (1000, 50):
+        target = tmp_path / f"out{rows}.{extension}"
+        with monkeypatch.context() as changed:
+            changed.setattr(points_batches, "ROWS", rows)
+            text = run(str(source), "-o", str(target)).stdout.replace(str(target), "")
+            shown = run(str(source)).stdout
+        table = pd.read_parquet(target).to_csv() if extension == "parquet" else target.read_text()
+        seen.append((sorted(text.split("\n")), sorted(shown.split("\n")), table))
+    assert seen[0] == seen[1]
 
 
 def test_output_and_json(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from bg_atlasapi.errors import AtlasError, IncompleteAtlasError
+from bg_atlasapi.formats import tiff
 from bg_atlasapi.formats.tiff import TiffVolume, read_layout
 
 SPELLINGS: list[dict[str, Any]] = [
@@ -195,3 +196,20 @@ def test_damage_inside_compressed_pages(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(IncompleteAtlasError, match="cannot be decoded"):
         source.read()
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="Windows reads through the map")
+def test_points_of_a_large_file_are_read_not_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as would touch half of the file leave its map alone, and answer the same."""
+    volume = stack((16, 512, 512), np.uint32)
+    flat = np.random.default_rng(0).integers(0, volume.size, 1500)
+    opened = []
+    for large in (0, 1 << 40):
+        monkeypatch.setattr(tiff, "_LARGE", large)
+        monkeypatch.setattr(tiff, "FEW", 100)
+        source = write(tmp_path / "a.tiff", volume)
+        assert (source.gather(flat) == volume.reshape(-1)[flat]).all()
+        opened.append("_map" in source.__dict__)
+    assert opened == [False, True]

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from bg_atlasapi.model.parallel import over_blocks, spans, workers
+from bg_atlasapi.model.parallel import alone, over_blocks, spans, workers
 
 
 @pytest.mark.parametrize(("count", "block"), [(0, 4), (1, 4), (4, 4), (5, 4), (17, 1)])
@@ -59,3 +59,20 @@ def test_one_block_stays_in_the_calling_thread() -> None:
 def test_there_is_a_worker() -> None:
     """At least one processor is counted."""
     assert workers() >= 1
+
+
+def test_alone_concerns_this_thread_only() -> None:
+    """A thread that keeps to itself works through its blocks; others use all cores as before."""
+    before = workers()
+    with alone():
+        names = over_blocks(lambda _: threading.current_thread().name, 9, 1)
+        elsewhere: list[int] = []
+        other = threading.Thread(target=lambda: elsewhere.append(workers()))
+        other.start()
+        other.join()
+        with alone():
+            assert workers() == 1
+        assert workers() == 1
+    assert set(names) == {threading.current_thread().name}
+    assert elsewhere == [before]
+    assert workers() == before
