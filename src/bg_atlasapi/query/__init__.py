@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bg_atlasapi.query.borders import border_distance
     from bg_atlasapi.query.connectivity import components
     from bg_atlasapi.query.diffing import diff
+    from bg_atlasapi.query.files import lookup_to
     from bg_atlasapi.query.grouping import Grouping
     from bg_atlasapi.query.heatmaps import heatmap
     from bg_atlasapi.query.masking import mask, masks
@@ -36,6 +37,7 @@ __all__ = [
     "diff",
     "heatmap",
     "lengths",
+    "lookup_to",
     "mask",
     "masks",
     "measure",
@@ -56,6 +58,7 @@ _HOMES = {
     "diff": "bg_atlasapi.query.diffing",
     "heatmap": "bg_atlasapi.query.heatmaps",
     "lengths": "bg_atlasapi.query.paths",
+    "lookup_to": "bg_atlasapi.query.files",
     "mask": "bg_atlasapi.query.masking",
     "masks": "bg_atlasapi.query.masking",
     "measure": "bg_atlasapi.query.measuring",

@@ -121,7 +121,7 @@ def lookup_to(
     >>> import tempfile
     >>> from pathlib import Path
     >>> from bg_atlasapi import BrainGlobeAtlas
-    >>> from bg_atlasapi.query.files import lookup_to
+    >>> from bg_atlasapi.query import lookup_to
     >>> folder = tempfile.TemporaryDirectory()
     >>> cells = Path(folder.name) / "cells.csv"
     >>> _ = cells.write_text("x,y,z\n7100,3870,4500\n")
