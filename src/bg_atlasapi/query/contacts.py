@@ -80,7 +80,7 @@ def contacts_of(
     within = starts[starts % columns != 0]
     along_third = [(flat[within - 1], flat[within])]
     along_third += [_edge(codes[..., 0]), _edge(codes[..., -1])]
-    along_second = [_differing(codes[:, :-1], codes[:, 1:])]
+    along_second = [_differing_rows(codes)]
     along_second += [_edge(codes[:, 0]), _edge(codes[:, -1])]
     along_first = [_differing(codes[:-1], codes[1:])]
     if planes.before is not None:
@@ -107,6 +107,15 @@ def _differing(
     left, right = left.reshape(-1), right.reshape(-1)
     where = np.flatnonzero(left != right)
     return left[where], right[where]
+
+
+def _differing_rows(codes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return where rows differ from the next one of their plane, without copying the planes."""
+    _, rows, columns = codes.shape
+    flat = codes.reshape(-1)
+    where = np.flatnonzero(flat[:-columns] != flat[columns:])
+    where = where[where // columns % rows != rows - 1]  # the next row is that of another plane
+    return flat[where], flat[where + columns]
 
 
 def _edge(codes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

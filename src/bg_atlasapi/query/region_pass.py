@@ -139,7 +139,8 @@ class _Pass:
         rows, columns = codes.shape[1:]
         row, third = np.divmod(starts, columns)
         plane, second = np.divmod(row, rows)
-        side = np.broadcast_to(sides, codes.shape)[plane, second, third]
+        places = zip(sides.shape, (plane, second, third), strict=True)
+        side = sides[tuple(place if length > 1 else 0 for length, place in places)]
         side = np.where(side < SIDES, side, 0)
         areas, best = self._areas(plane, run_codes, lengths, len(codes))
         # Of 16 bits, keys are sorted by counting, ten times as fast.
