@@ -26,6 +26,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +264,7 @@ def parquet_metadata(
 
 def into_nifti(image: Any, provenance: Provenance) -> None:
     """Put provenance into the header of a nibabel image: an extension, and ``descrip``."""
-    import nibabel as nib
-
+    nib: Any = import_module("nibabel")
     text = json.dumps({KEY: provenance.to_dict()}, ensure_ascii=False, allow_nan=False)
     extension = nib.nifti1.Nifti1Extension(_NIFTI_COMMENT, text.encode())
     image.header.extensions.append(extension)

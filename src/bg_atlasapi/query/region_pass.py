@@ -147,8 +147,9 @@ class _Pass:
         small = self._count * SIDES <= np.iinfo(np.uint16).max
         key = (run_codes.astype(np.int64) * SIDES + side).astype(np.uint16 if small else np.int64)
         order = np.argsort(key, kind="stable")
-        key, lengths = key[order].astype(np.int64), lengths[order]
-        groups = np.flatnonzero(np.diff(key, prepend=-1))
+        keys: Whole = key[order].astype(np.int64)
+        lengths = lengths[order]
+        groups = np.flatnonzero(np.diff(keys, prepend=-1))
         low = np.stack([plane + planes.first, second, third])[:, order]
         high = low.copy()
         high[2] += lengths - 1
@@ -157,8 +158,8 @@ class _Pass:
             return how.reduceat(values, groups, axis=-1) if len(groups) else values[..., :0]
 
         return _Part(
-            key[groups] // SIDES,
-            key[groups] % SIDES,
+            keys[groups] // SIDES,
+            keys[groups] % SIDES,
             reduced(np.add, lengths),
             reduced(np.add, (low + high) * lengths),
             reduced(np.minimum, low),
