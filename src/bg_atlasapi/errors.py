@@ -43,11 +43,17 @@ class Finding:
         One sentence for people: what, where, expected against found.
     severity
         ``"error"`` when the atlas cannot be used as it is, else ``"warning"``.
+    where
+        The structure, file, key or line it is about; empty for the whole atlas.
+    mend
+        What to do about it, one sentence; empty where the message says it.
     """
 
     code: str
     message: str
     severity: str = "warning"
+    where: str = ""
+    mend: str = ""
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

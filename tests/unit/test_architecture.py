@@ -20,6 +20,7 @@ LAYERS = (
     {"model"},
     {"store", "formats"},
     {"query"},
+    {"build"},
     {
         *("bg_atlas", "core", "questions", "holdings", "grouped"),
         *("list_atlases", "structure_class", "structure_tree_util"),
