@@ -159,3 +159,15 @@ def test_neighbours_at_a_depth_are_ancestors(atlas: BrainGlobeAtlas) -> None:
     assert rolled["faces"].sum() <= plain["faces"].sum()
     depths = {atlas.structures[int(one)].depth for one in rolled["neighbour_id"] if one}
     assert max(depths) <= 2
+
+
+def test_dust_has_as_many_parts_as_grains(atlas: BrainGlobeAtlas) -> None:
+    """A checkerboard of 100,000 voxels is as many parts; work that grew with the square never ends."""
+    grains = np.indices((60, 60, 56)).sum(axis=0) % 2
+    atlas.annotation = (grains * 549).astype(np.uint32)
+    parts = query.components(atlas, "TH")
+    assert len(parts) == grains.sum()
+    assert (parts["voxels"] == 1).all()
+    places = np.argwhere(grains)
+    np.testing.assert_array_equal(parts[["start_ap", "start_dv", "start_lr"]], places)
+    np.testing.assert_allclose(parts["centroid_lr_um"], (places[:, 2] + 0.5) * 100)
