@@ -167,6 +167,38 @@ def test_masks_are_unions_of_subtrees(case: Case) -> None:
         )
 
 
+@given(case=cases(), data=st.data())
+def test_the_deepest_that_was_listed_gives_the_value(case: Case, data: st.DataObject) -> None:
+    """Ids of several structures, and label maps of groups, are painted from the root down."""
+    codes = data.draw(st.lists(st.integers(1, len(case.tree)), min_size=1, max_size=6, unique=True))
+    hemisphere = data.draw(st.sampled_from(["left", "right", "both"]))
+    side = {"left": 1, "right": 2, "both": None}[hemisphere]
+    kept = np.ones(case.volume.shape, bool) if side is None else case.side == side
+    ids = [int(case.tree.ids[code]) for code in codes]
+    labels = [data.draw(st.sampled_from([1, 2, 300, LARGEST])) for _ in codes]
+    groups: dict[int, list[int]] = {}
+    for label, identifier in zip(labels, ids, strict=True):
+        groups.setdefault(label, []).append(identifier)
+    named = {f"g{label}": members for label, members in groups.items()}
+    numbered = {label: number for number, label in enumerate(groups, 1)}
+    asked: list[tuple[Any, list[int]]] = [
+        (ids, ids),
+        (groups, labels),
+        (named, [numbered[label] for label in labels]),
+    ]
+    for structures, values in asked:
+        expected = np.zeros(case.volume.shape, np.int64)
+        for code, value in sorted(zip(codes, values, strict=True)):  # parents come first
+            expected[case.inside(code) & kept] = value
+        found = mask(case.subject, structures, hemisphere, "id")
+        np.testing.assert_array_equal(found, expected)
+        array, offset = mask(case.subject, structures, hemisphere, "id", crop=True)
+        box = tuple(slice(o, o + n) for o, n in zip(offset, array.shape, strict=True))
+        assert array.dtype == found.dtype
+        np.testing.assert_array_equal(array, expected[box])
+        assert np.count_nonzero(array) == np.count_nonzero(expected)
+
+
 @given(case=cases())
 def test_label_maps_take_the_deepest_group(case: Case) -> None:
     """A mapping paints its labels, and where groups are nested the deeper structure's stays."""
