@@ -149,21 +149,22 @@ class GroupedAtlas(Atlas):
         own = "annotation" in self.__dict__ or "annotation" in self._kept
         if own and ("annotation" in self.__dict__ or not every_voxel or self._annotation_differs()):
             return super()._labels(every_voxel=every_voxel)
-        return self._over(self.base._labels(every_voxel=every_voxel))
+        return self._over(self.base._labels(every_voxel=every_voxel), every_voxel=every_voxel)
 
-    def _over(self, below: LabelVolume) -> LabelVolume:
+    def _over(self, below: LabelVolume, *, every_voxel: bool = False) -> LabelVolume:
         """Return an annotation of the base, edited or not, seen through the groups."""
         kept = self._model.labels
         same = isinstance(kept, GroupedLabels) and below is kept.below
         if same and not self.grouping.lateralised:
             return kept
-        sides = self.base._hemispheres_of(below)
+        sides = self.base._hemispheres_of(below, every_voxel=every_voxel)
         if same and sides is self._unedited_sides:
             return kept
         return GroupedLabels(below, self._arrangement, self.base._space(below.shape), sides)
 
     def _annotation_differs(self) -> bool:
-        return not self._over(self.base._labels(every_voxel=True)).holds(self._kept["annotation"])
+        below = self.base._labels(every_voxel=True)
+        return not self._over(below, every_voxel=True).holds(self._kept["annotation"])
 
     def _published(self, name: str) -> VolumeSource:
         if name == "annotation":
@@ -171,10 +172,8 @@ class GroupedAtlas(Atlas):
         held = self.base.__dict__.get(name, self.base._kept.get(name))
         return self.base._published(name) if held is None else ArraySource(held)
 
-    def _stored_hemispheres(self) -> StoredHemispheres | None:
-        if "hemispheres" in self.__dict__ or "hemispheres" in self._kept:
-            return super()._stored_hemispheres()
-        return self.base._stored_hemispheres()
+    def _hemispheres_below(self, *, every_voxel: bool) -> StoredHemispheres | None:
+        return self.base._stored_hemispheres(every_voxel=every_voxel)
 
     def _identity(self) -> tuple[str, str]:
         name, version = self.base._identity()

@@ -245,15 +245,25 @@ class Holdings(Keeper):
     def _unread_hemispheres(self) -> StoredHemispheres:
         return StoredHemispheres(self._published("hemispheres"))
 
-    def _stored_hemispheres(self) -> StoredHemispheres | None:
-        """Return the hemispheres if they are stored or were handed out, None if computed."""
-        if "hemispheres" in self.__dict__ or "hemispheres" in self._kept:
+    def _stored_hemispheres(self, *, every_voxel: bool = False) -> StoredHemispheres | None:
+        """Return the hemispheres if they are stored or were handed out, None if computed.
+
+        As with ``_labels``, a question of every voxel first compares what was handed out: if it is
+        what lies below, so are the answers that are kept for that.
+        """
+        own = "hemispheres" in self._kept and (not every_voxel or self._edited("hemispheres"))
+        if own or "hemispheres" in self.__dict__:
             return StoredHemispheres(ArraySource(np.ascontiguousarray(self.hemispheres)))
+        return self._hemispheres_below(every_voxel=every_voxel)
+
+    def _hemispheres_below(self, *, every_voxel: bool) -> StoredHemispheres | None:  # noqa: ARG002
         return None if self._symmetric else self._unread_hemispheres
 
-    def _hemispheres_of(self, labels: LabelVolume) -> StoredHemispheres | None:
+    def _hemispheres_of(
+        self, labels: LabelVolume, *, every_voxel: bool = False
+    ) -> StoredHemispheres | None:
         """Return the stored hemispheres of an annotation's voxels, None if computed."""
-        stored = self._stored_hemispheres()
+        stored = self._stored_hemispheres(every_voxel=every_voxel)
         if stored is None or stored.shape == labels.shape:
             return stored
         if self._symmetric:  # the caller's own annotation, of another voxel size
@@ -264,7 +274,8 @@ class Holdings(Keeper):
     def _subject(self, *, every_voxel: bool = False) -> Subject:
         """Return what questions are answered from; see ``query.subject``."""
         labels = self._labels(every_voxel=every_voxel)
-        return Subject(labels, self._space(labels.shape), self._hemispheres_of(labels))
+        hemispheres = self._hemispheres_of(labels, every_voxel=every_voxel)
+        return Subject(labels, self._space(labels.shape), hemispheres)
 
 
 class AdditionalRefDict(UserDict[str, Any]):

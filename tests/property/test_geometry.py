@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bg_atlasapi.model.chunked import ChunkedSource
+from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
@@ -44,7 +45,7 @@ class Chunks(ChunkedSource):
 
 @st.composite
 def subjects(draw: st.DrawFn, largest: int = 7) -> tuple[Subject, npt.NDArray[np.uint32]]:
-    """Draw an annotation: any size, voxels and orientation; in memory or in chunks; coarse or fine."""
+    """Draw an annotation: any size, voxels, orientation and sides; in memory or in chunks."""
     size = st.sampled_from([1.0, 25.0, 10.1, 39.0625, 60.0])
     shape = draw(st.tuples(*[st.integers(1, largest)] * 3))
     sizes = draw(st.tuples(size, size, size))
@@ -56,12 +57,23 @@ def subjects(draw: st.DrawFn, largest: int = 7) -> tuple[Subject, npt.NDArray[np
     volume = np.ascontiguousarray(volume[: shape[0], : shape[1], : shape[2]])
     source = Chunks(volume) if draw(st.booleans()) else ArraySource(volume)
     labels = LabelVolume(source, TREE)
-    return Subject(labels, CoordinateSpace(shape, sizes, "".join(letters)), None), volume
+    stored = None
+    if draw(st.booleans()):
+        kinds = draw(st.sampled_from([[1, 2], [0, 1, 2, 3, 255]]))
+        stored = StoredHemispheres(ArraySource(generator.choice(np.array(kinds, np.uint8), shape)))
+    return Subject(labels, CoordinateSpace(shape, sizes, "".join(letters)), stored), volume
 
 
 def answers(subject: Subject, points: npt.ArrayLike, at: Any = None) -> list[str]:
     """Return what points answer, as ``lookup`` says it."""
     return lookup(subject.labels, subject.space, points, "um", at)["acronym"].tolist()
+
+
+def hemispheres(subject: Subject, points: npt.ArrayLike) -> list[str]:
+    """Return the sides of points, "" for what has none; outside every region it is not asked."""
+    table = lookup(subject.labels, subject.space, points, "um", None, subject.hemispheres)
+    sides = table["hemisphere"].astype(object).fillna("")
+    return np.where(table["id"] == 0, "", sides).tolist()
 
 
 def extent(subject: Subject) -> npt.NDArray[np.float64]:
@@ -101,6 +113,8 @@ def test_a_path_is_cut_where_its_answer_changes(
     flat = (np.diff(path, axis=0) == 0).any()
     if not flat:
         assert table["acronym"].to_numpy()[row].tolist() == answers(subject, points[clear], at)
+        sides = table["hemisphere"].astype(object).fillna("").to_numpy()[row]
+        assert sides.tolist() == hemispheres(subject, points[clear])
     for name in ("entry", "exit"):
         places = table[[f"{name}_{axis}" for axis in range(3)]].to_numpy()
         at_um = table["entered_um" if name == "entry" else "left_um"].to_numpy()
@@ -161,8 +175,10 @@ def test_lengths_roll_up(asked: tuple[Subject, Any], seed: int) -> None:
         expected = own[own.index.isin(below)].sum()
         assert row["total_um"] == pytest.approx(expected, abs=1e-9 * (1 + own.sum()))
         assert row["own_um"] == pytest.approx(own.get(identifier, 0.0), abs=1e-9)
-        if identifier:
-            assert row["left_um"] + row["right_um"] == pytest.approx(row["total_um"], abs=1e-9)
+        mine = stretches["id"].isin(below - {0})
+        for side in ("left", "right"):
+            expected = stretches["length_um"][mine & (stretches["hemisphere"] == side)].sum()
+            assert row[f"{side}_um"] == pytest.approx(expected, abs=1e-9 * (1 + own.sum()))
     assert set(own.index) <= set(table.index)
 
 
@@ -316,7 +332,8 @@ def test_random_points_lie_in_their_structure(
 ) -> None:
     """Every point is found in the structure and hemisphere; the same seed draws the same."""
     subject, volume = asked
-    sides = subject.space.hemispheres()
+    stored = subject.hemispheres
+    sides = subject.space.hemispheres() if stored is None else stored.planes(0, len(volume))
     wanted = np.isin(volume, [9, 27, 2, 4, 2**32 - 1])
     if hemisphere != "both":
         wanted &= sides == (1 if hemisphere == "left" else 2)
@@ -325,7 +342,7 @@ def test_random_points_lie_in_their_structure(
             sample(subject, ["s9", 2], 5, seed, hemisphere=hemisphere)
         return
     points = sample(subject, ["s9", 2], 50, seed, hemisphere=hemisphere)
-    found = lookup(subject.labels, subject.space, points)
+    found = lookup(subject.labels, subject.space, points, hemispheres=stored)
     assert set(found["id"]) <= {9, 27, 2, 4, 2**32 - 1}
     if hemisphere != "both":
         assert set(found["hemisphere"]) == {hemisphere}

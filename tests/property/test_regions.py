@@ -25,6 +25,7 @@ from bg_atlasapi.query import components, mask, masks, neighbours, region_table
 from bg_atlasapi.query.subject import Subject
 
 LARGEST = 2**32 - 1
+AXES = {"a": "ap", "p": "ap", "s": "dv", "i": "dv", "l": "lr", "r": "lr"}
 ORIENTATIONS = ("asr", "lsa", "rip", "als", "psl")
 
 
@@ -103,8 +104,7 @@ def _row(
     assert at[f"{prefix}volume_mm3"] == pytest.approx(inside.sum() * voxel, rel=1e-15)
     assert at[f"{prefix}left_mm3"] == pytest.approx((inside & (case.side == 1)).sum() * voxel)
     assert at[f"{prefix}right_mm3"] == pytest.approx((inside & (case.side == 2)).sum() * voxel)
-    letters = {"a": "ap", "p": "ap", "s": "dv", "i": "dv", "l": "lr", "r": "lr"}
-    names = [letters[letter] for letter in case.space.orientation]
+    names = [AXES[letter] for letter in case.space.orientation]
     places = np.argwhere(inside)
     interior = [at[f"{prefix}interior_{name}_um"] for name in names]
     for axis, name in enumerate(names):
@@ -165,6 +165,38 @@ def test_masks_are_unions_of_subtrees(case: Case) -> None:
         assert array.size == 0 or all(
             array.any(axis=tuple({0, 1, 2} - {axis})).take([0, -1]).all() for axis in range(3)
         )
+
+
+@given(case=cases(), data=st.data())
+def test_the_deepest_that_was_listed_gives_the_value(case: Case, data: st.DataObject) -> None:
+    """Ids of several structures, and label maps of groups, are painted from the root down."""
+    codes = data.draw(st.lists(st.integers(1, len(case.tree)), min_size=1, max_size=6, unique=True))
+    hemisphere = data.draw(st.sampled_from(["left", "right", "both"]))
+    side = {"left": 1, "right": 2, "both": None}[hemisphere]
+    kept = np.ones(case.volume.shape, bool) if side is None else case.side == side
+    ids = [int(case.tree.ids[code]) for code in codes]
+    labels = [data.draw(st.sampled_from([1, 2, 300, LARGEST])) for _ in codes]
+    groups: dict[int, list[int]] = {}
+    for label, identifier in zip(labels, ids, strict=True):
+        groups.setdefault(label, []).append(identifier)
+    named = {f"g{label}": members for label, members in groups.items()}
+    numbered = {label: number for number, label in enumerate(groups, 1)}
+    asked: list[tuple[Any, list[int]]] = [
+        (ids, ids),
+        (groups, labels),
+        (named, [numbered[label] for label in labels]),
+    ]
+    for structures, values in asked:
+        expected = np.zeros(case.volume.shape, np.int64)
+        for code, value in sorted(zip(codes, values, strict=True)):  # parents come first
+            expected[case.inside(code) & kept] = value
+        found = mask(case.subject, structures, hemisphere, "id")
+        np.testing.assert_array_equal(found, expected)
+        array, offset = mask(case.subject, structures, hemisphere, "id", crop=True)
+        box = tuple(slice(o, o + n) for o, n in zip(offset, array.shape, strict=True))
+        assert array.dtype == found.dtype
+        np.testing.assert_array_equal(array, expected[box])
+        assert np.count_nonzero(array) == np.count_nonzero(expected)
 
 
 @given(case=cases())
@@ -231,7 +263,25 @@ def test_parts_are_those_of_ndimage(case: Case) -> None:
             assert table[f"{prefix}components"][row] == count
             assert table[f"{prefix}largest_component_voxels"][row] == largest
         if row < len(case.tree):
-            parts = components(subject, identifier)
-            labels, _ = ndimage.label(total)
-            sizes = sorted(np.bincount(labels.ravel())[1:].tolist(), reverse=True)
-            assert parts["voxels"].tolist() == sizes
+            _parts(case, identifier, total)
+
+
+def _parts(case: Case, identifier: int, total: npt.NDArray[np.bool_]) -> None:
+    for hemisphere, side in (("both", None), ("left", 1), ("right", 2)):
+        inside = total if side is None else total & (case.side == side)
+        labels, count = ndimage.label(inside)
+        sizes = np.bincount(labels.ravel())[1:]
+        order = np.argsort(-sizes, kind="stable")
+        found = components(case.subject, identifier, hemisphere)
+        assert found["voxels"].tolist() == sizes[order].tolist()
+        names = [AXES[letter] for letter in case.space.orientation]
+        boxes = ndimage.find_objects(labels)
+        assert len(boxes) == count
+        for part, number in enumerate(order.tolist()):
+            places = np.argwhere(labels == number + 1)
+            for axis, name in enumerate(names):
+                row = found.iloc[part]
+                box = boxes[number][axis]
+                assert (row[f"start_{name}"], row[f"stop_{name}"]) == (box.start, box.stop)
+                exact = (places[:, axis].mean() + 0.5) * case.space.spacing_um[axis]
+                assert row[f"centroid_{name}_um"] == pytest.approx(exact, rel=1e-12)

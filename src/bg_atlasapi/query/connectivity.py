@@ -2,7 +2,7 @@
 
 All regions are answered in one pass over the annotation, on runs of equal labels: parts within a
 block of planes are found first, then joined across blocks, then across the labels of a subtree.
-One region is answered from its own mask.
+One region is answered from the runs of its own mask.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
+from bg_atlasapi.model.parallel import spans, stream
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.query.masking import CroppedMask, mask
+from bg_atlasapi.query.region_pass import sums_of_runs
 from bg_atlasapi.query.regions import UM3_PER_MM3, axis_names
 from bg_atlasapi.query.subject import Subject, subject_of
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     Pairs = tuple[Indices, Indices]
 
 _KEY = "component counts"
+# Voxels of a mask whose runs are found at a time.
+_VOXELS = 1 << 19
 
 
 def components(atlas: Any, structure: Any, hemisphere: str = "both") -> pd.DataFrame:
@@ -52,30 +56,47 @@ def components(atlas: Any, structure: Any, hemisphere: str = "both") -> pd.DataF
     [18028]
     """
     import pandas as pd
-    from scipy import ndimage
 
     subject = subject_of(atlas, every_voxel=True)
-    cropped = mask(subject, structure, hemisphere, crop=True)
-    assert isinstance(cropped, CroppedMask)
-    labels, count = ndimage.label(cropped.array)
-    voxels = np.bincount(labels.reshape(-1), minlength=count + 1)[1:]
-    order = np.argsort(-voxels, kind="stable")
-    spacing = subject.space.spacing_um
+    inside = mask(subject, structure, hemisphere, crop=True)
+    assert isinstance(inside, CroppedMask)
+    voxels, doubled, first, last = _parts_of(inside.array)
+    offset, spacing = inside.offset, subject.space.spacing_um
     rows: dict[str, Any] = {
-        "voxels": voxels[order],
-        "volume_mm3": voxels[order] * float(np.prod(spacing)) / UM3_PER_MM3,
+        "voxels": voxels,
+        "volume_mm3": voxels * float(np.prod(spacing)) / UM3_PER_MM3,
     }
-    boxes = [ndimage.find_objects(labels)[number] for number in order.tolist()]
-    centres = ndimage.center_of_mass(cropped.array, labels, (order + 1).tolist()) if count else []
     names = axis_names(subject.space.orientation)
     for axis, name in enumerate(names):
-        start = cropped.offset[axis]
-        rows[f"start_{name}"] = np.array([box[axis].start + start for box in boxes], np.int64)
-        rows[f"stop_{name}"] = np.array([box[axis].stop + start for box in boxes], np.int64)
+        rows[f"start_{name}"] = first[axis] + offset[axis]
+        rows[f"stop_{name}"] = last[axis] + offset[axis] + 1
     for axis, name in enumerate(names):
-        places = np.array([centre[axis] for centre in centres], np.float64)
-        rows[f"centroid_{name}_um"] = (places + cropped.offset[axis] + 0.5) * spacing[axis]
+        places = doubled[axis] / (2 * voxels) + offset[axis] + 0.5
+        rows[f"centroid_{name}_um"] = places * spacing[axis]
     return pd.DataFrame(rows)
+
+
+def _parts_of(inside: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return voxels, doubled sums of indices, lowest and highest index of the parts of a mask.
+
+    The largest part comes first; of equally large ones, the one that begins first.
+    """
+    _, rows, columns = inside.shape
+    plane = max(rows * columns, 1)
+    blocks = spans(len(inside), max(1, _VOXELS // plane))
+    found = list(stream(lambda block: _runs_of(inside[block], block.start * plane), blocks))
+    starts = np.concatenate([np.empty(0, np.intp), *(runs.starts for runs in found)])
+    ends = np.concatenate([np.empty(0, np.intp), *(runs.ends for runs in found)])
+    everyone = np.arange(len(starts))
+    runs = _Runs(starts, ends, np.ones(len(starts), inside.dtype), everyone)
+    _, parts = _joined(len(starts), _above(runs, rows, columns))
+    order = np.argsort(parts, kind="stable")
+    groups = np.flatnonzero(np.diff(parts[order], prepend=-1))
+    row, third = np.divmod(starts[order], columns)
+    low = np.stack([*np.divmod(row, rows), third])
+    sums = sums_of_runs(low, (ends - starts)[order], groups)
+    ranks = np.lexsort((order[groups], -sums[0]))
+    return tuple(one[..., ranks] for one in sums)
 
 
 def component_counts(subject: Subject) -> dict[str, npt.NDArray[np.int64]]:
@@ -159,9 +180,8 @@ def _joined(count: int, pairs: Pairs) -> tuple[int, Indices]:
     return int(number), parts.astype(np.intp)
 
 
-def _block(planes: Planes) -> _Block:
-    codes = planes.codes
-    _, rows, columns = codes.shape
+def _runs_of(codes: npt.NDArray[Any], first: int = 0) -> _Runs:
+    """Return the runs of some planes, each a part of its own, and counted from a place."""
     change = np.ones(codes.shape, np.bool_)
     np.not_equal(codes[..., 1:], codes[..., :-1], out=change[..., 1:])
     flat = codes.reshape(-1)
@@ -169,17 +189,23 @@ def _block(planes: Planes) -> _Block:
     ends = np.append(starts[1:], flat.size)[: len(starts)]
     inside = np.flatnonzero(flat[starts])
     starts, ends = starts[inside], ends[inside]
-    loose = _Runs(starts, ends, flat[starts], np.arange(len(starts)))
-    everyone = loose.parts
-    above_another = np.flatnonzero(starts // columns % rows != rows - 1)
-    one, other = (
-        np.concatenate(found)
-        for found in zip(
-            _overlaps(loose, loose, columns, above_another),
-            _overlaps(loose, loose, rows * columns, everyone),
-            strict=True,
-        )
-    )
+    return _Runs(starts + first, ends + first, flat[starts], np.arange(len(starts)))
+
+
+def _above(runs: _Runs, rows: int, columns: int) -> Pairs:
+    """Return which runs lie over which, in the next row of a plane or in the next plane."""
+    row_follows = np.flatnonzero(runs.starts // columns % rows != rows - 1)
+    in_plane = _overlaps(runs, runs, columns, row_follows)
+    across = _overlaps(runs, runs, rows * columns, runs.parts)
+    return np.concatenate([in_plane[0], across[0]]), np.concatenate([in_plane[1], across[1]])
+
+
+def _block(planes: Planes) -> _Block:
+    codes = planes.codes
+    _, rows, columns = codes.shape
+    loose = _runs_of(codes)
+    starts, ends = loose.starts, loose.ends
+    one, other = _above(loose, rows, columns)
     alike = loose.codes[one] == loose.codes[other]
     number, parts = _joined(len(starts), (one[alike], other[alike]))
     next_to = np.flatnonzero((ends[:-1] == starts[1:]) & (starts[1:] % columns != 0))
@@ -197,7 +223,7 @@ def _block(planes: Planes) -> _Block:
         voxels,
         _once(touching, number),
         runs.within(0, plane),
-        runs.within(flat.size - plane, flat.size),
+        runs.within(codes.size - plane, codes.size),
     )
 
 

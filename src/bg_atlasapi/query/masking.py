@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
+from bg_atlasapi.model.coding import BLOCK
+from bg_atlasapi.model.parallel import over_blocks
 from bg_atlasapi.model.ranges import fill_ranges, ranges_of
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.model.terminology import Terminology
@@ -63,34 +65,39 @@ class _Values:
     Parameters
     ----------
     table
-        Value of every code of the terminology, 0 for those left out.
+        Value of every code of the terminology, 0 for those left out; and a last 0 for labels that
+        it lacks, whose codes are larger.
+    codes
+        The codes that are written.
+    ranges
+        The same as ranges, where comparing these is quicker than looking codes up; else None.
     side
         1 left, 2 right, None for both.
     """
 
     table: npt.NDArray[Any]
+    codes: npt.NDArray[np.intp]
+    ranges: Sequence[tuple[int, int]] | None
     side: int | None
 
-    @property
-    def codes(self) -> npt.NDArray[np.intp]:
-        """The codes that are written."""
-        return np.flatnonzero(self.table)
+    @classmethod
+    def of(cls, table: npt.NDArray[Any], side: int | None) -> _Values:
+        """Return what a table of the terminology's codes writes."""
+        codes = np.flatnonzero(table)
+        ranges = ranges_of(codes)
+        alike = (table[codes] == table.max()).all() and len(ranges) <= _FEW
+        return cls(np.append(table, table.dtype.type(0)), codes, ranges if alike else None, side)
 
     def write(self, codes: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         """Write values where codes have one, into zeros of the same shape."""
-        ranges = ranges_of(self.codes)
-        values = np.unique(self.table[self.codes])
-        if len(values) <= 1 and len(ranges) <= _FEW:
-            if len(values):
-                fill_ranges(codes, ranges, values[0], out)
-        else:  # labels that the terminology lacks have codes past the table
-            known = np.minimum(codes, len(self.table))
-            np.append(self.table, self.table.dtype.type(0)).take(known, out=out)
+        if self.ranges is None:
+            self.table.take(codes, out=out, mode="clip")
+        else:
+            fill_ranges(codes, self.ranges, self.table.max(), out)
 
     def keep_side(self, sides: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         """Clear what is not on the side that is asked for."""
-        if self.side is not None:
-            np.copyto(out, 0, where=sides != self.side)
+        np.copyto(out, 0, where=sides != self.side)
 
 
 def mask(
@@ -110,7 +117,7 @@ def mask(
     structures
         A structure, or a list of them: id, acronym, exact name or ``Structure``. Or a mapping from
         labels to structures, which makes a label map of merged groups: whole numbers are the labels
-        themselves, other keys are numbered from 1 in their order.
+        themselves, names are numbered from 1 in their order; not a mixture of both.
     hemisphere
         ``"left"``, ``"right"`` or ``"both"``.
     values
@@ -141,7 +148,7 @@ def mask(
     ((44, 50, 37), (62, 7, 59), 13799)
     """
     subject = subject_of(atlas, every_voxel=True)
-    wanted = _Values(_table(subject.terminology, structures, values), side_of(hemisphere))
+    wanted = _Values.of(_table(subject.terminology, structures, values), side_of(hemisphere))
     if crop:
         return _cropped(subject, region_sums(subject), wanted)
     return subject.labels.scan(lambda scan: _whole(subject, scan, wanted))
@@ -164,7 +171,7 @@ def masks(
     structures
         Which ones; default all, in the order of the hierarchy.
     hemisphere, values
-        As in ``mask``.
+        As in ``mask``; every array is of the type that holds the largest value of all.
     crop
         Yield only bounding boxes, each a new array. Else every array is the same one, of the whole
         volume, which holds the mask until the next is asked for: copy what is to be kept.
@@ -189,29 +196,30 @@ def masks(
         codes: Sequence[int] = range(1, len(terminology) + 1)
     else:
         codes = codes_of(terminology, structures)
-    one_by_one = (_table(terminology, [int(terminology.ids[code])], values) for code in codes)
-    wanted = ((code, _Values(table, side)) for code, table in zip(codes, one_by_one, strict=True))
     _check_values(values)
-    return _each(subject, wanted, crop=crop)
+    largest = max(int(terminology.ids[code]) for code in codes) if values == "id" else 1
+    kind = np.min_scalar_type(largest)
+    tables = (_table(terminology, [int(terminology.ids[code])], values) for code in codes)
+    wanted = (_Values.of(table.astype(kind), side) for table in tables)
+    return _each(subject, codes, wanted, crop=crop)
 
 
 def _each(
-    subject: Subject, wanted: Iterable[tuple[int, _Values]], *, crop: bool
+    subject: Subject, codes: Iterable[int], wanted: Iterable[_Values], *, crop: bool
 ) -> Iterator[StructureMask]:
     terminology, sums = subject.terminology, region_sums(subject)
-    wholes: dict[Any, npt.NDArray[Any]] = {}
-    for code, values in wanted:
+    whole: npt.NDArray[Any] | None = None
+    for code, values in zip(codes, wanted, strict=True):
         names = int(terminology.ids[code]), terminology.acronyms[code]
         if crop:
             yield StructureMask(*names, *_cropped(subject, sums, values))
             continue
-        kind = values.table.dtype
-        if kind not in wholes:
-            wholes[kind] = np.zeros(subject.labels.shape, kind)
+        if whole is None:
+            whole = np.zeros(subject.labels.shape, values.table.dtype)
         box = _box(sums, values)
-        part = wholes[kind][box]
+        part = whole[box]
         _fill(subject, box, values, part)
-        yield StructureMask(*names, wholes[kind], (0, 0, 0))
+        yield StructureMask(*names, whole, (0, 0, 0))
         part[...] = 0
 
 
@@ -259,7 +267,11 @@ def _table(terminology: Terminology, structures: Any, values: str) -> npt.NDArra
 
 def _groups(terminology: Terminology, groups: Mapping[Any, Any]) -> dict[int, int]:
     """Return the label of each structure that is in a group."""
-    whole = all(isinstance(key, int | np.integer) and not isinstance(key, bool) for key in groups)
+    numbers = [isinstance(key, int | np.integer) and not isinstance(key, bool) for key in groups]
+    whole = all(numbers)
+    if any(numbers) and not whole:
+        message = f"Labels are all whole numbers or all names, not a mixture: {list(groups)!r}."
+        raise InvalidInputError(message)
     labelled: dict[int, int] = {}
     owner: dict[int, Any] = {}
     for number, (key, structures) in enumerate(groups.items(), start=1):
@@ -283,7 +295,8 @@ def _whole(subject: Subject, scan: Scan, values: _Values) -> npt.NDArray[Any]:
     def block(planes: Planes) -> None:
         part = out[planes.first : planes.stop]
         values.write(planes.codes, part)
-        values.keep_side(subject.sides(planes.first, planes.stop), part)
+        if values.side is not None:
+            values.keep_side(subject.sides(planes.first, planes.stop), part)
 
     for _ in scan.over(block):
         pass
@@ -303,15 +316,22 @@ def _box(sums: RegionSums, values: _Values) -> tuple[slice, slice, slice]:
 def _fill(
     subject: Subject, box: tuple[slice, slice, slice], values: _Values, out: npt.NDArray[Any]
 ) -> None:
-    if not out.size:
-        return
-    codes, _ = subject.labels.box(box)
-    values.write(codes, out)
-    sides = subject.sides(box[0].start, box[0].stop)
-    for axis in (1, 2):  # of length 1 where the side does not depend on the axis
-        if sides.shape[axis] > 1:
-            sides = sides[(slice(None),) * axis + (box[axis],)]
-    values.keep_side(sides, out)
+    """Write what is in a box of voxels, some planes at a time, on all cores."""
+    start = box[0].start
+
+    def block(part: slice) -> None:
+        planes, some = slice(start + part.start, start + part.stop), out[part]
+        codes, _ = subject.labels.box((planes, *box[1:]))
+        values.write(codes, some)
+        if values.side is not None:
+            sides = subject.sides(planes.start, planes.stop)
+            for axis in (1, 2):  # of length 1 where the side does not depend on the axis
+                if sides.shape[axis] > 1:
+                    sides = sides[(slice(None),) * axis + (box[axis],)]
+            values.keep_side(sides, some)
+
+    if out.size:
+        over_blocks(block, len(out), max(1, BLOCK // out[0].size))
 
 
 def _cropped(subject: Subject, sums: RegionSums, values: _Values) -> CroppedMask:

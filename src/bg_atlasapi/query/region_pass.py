@@ -151,19 +151,10 @@ class _Pass:
         lengths = lengths[order]
         groups = np.flatnonzero(np.diff(keys, prepend=-1))
         low = np.stack([plane + planes.first, second, third])[:, order]
-        high = low.copy()
-        high[2] += lengths - 1
-
-        def reduced(how: np.ufunc, values: Whole) -> Whole:
-            return how.reduceat(values, groups, axis=-1) if len(groups) else values[..., :0]
-
         return _Part(
             keys[groups] // SIDES,
             keys[groups] % SIDES,
-            reduced(np.add, lengths),
-            reduced(np.add, (low + high) * lengths),
-            reduced(np.minimum, low),
-            reduced(np.maximum, high),
+            *sums_of_runs(low, lengths, groups),
             areas,
             (best[0] + planes.first, best[1] + planes.first),
             contacts,
@@ -205,6 +196,34 @@ class _Pass:
                 most[kind][better] = largest[better]
                 where[kind][better] = found[better] + start
         return (most[0], most[1]), (where[0], where[1])
+
+
+def sums_of_runs(
+    low: Whole, lengths: Whole, groups: npt.NDArray[np.intp]
+) -> tuple[Whole, Whole, Whole, Whole]:
+    """Return voxels, doubled sums of indices, lowest and highest index of groups of runs.
+
+    Parameters
+    ----------
+    low
+        Index of the first voxel of each run, shape ``(3, runs)``.
+    lengths
+        Voxels of each run, along the last axis.
+    groups
+        Where each group begins.
+    """
+    high = low.copy()
+    high[2] += lengths - 1
+
+    def reduced(how: np.ufunc, values: Whole) -> Whole:
+        return how.reduceat(values, groups, axis=-1) if len(groups) else values[..., :0]
+
+    return (
+        reduced(np.add, lengths),
+        reduced(np.add, (low + high) * lengths),
+        reduced(np.minimum, low),
+        reduced(np.maximum, high),
+    )
 
 
 def with_descendants(own: npt.NDArray[Any], last: npt.NDArray[np.integer]) -> npt.NDArray[Any]:

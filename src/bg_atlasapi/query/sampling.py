@@ -20,6 +20,8 @@ from bg_atlasapi.query.subject import Subject, side_of, subject_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_MOST = 10**10  # points: these take 240 GB, so more are a slip of the hand
+
 
 def sample(
     atlas: Any,
@@ -99,10 +101,11 @@ def _within_voxels(
 
 
 def _checked_count(n: object) -> int:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        message = f"The number of points is a whole number, 0 or more; got {n!r}."
+    whole = isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not whole or not 0 <= n <= _MOST:  # type: ignore[operator]
+        message = f"The number of points is a whole number, 0 to {_MOST:,}; got {n!r}."
         raise InvalidInputError(message)
-    return int(n)
+    return int(n)  # type: ignore[call-overload, no-any-return]
 
 
 def _generator(seed: Any) -> np.random.Generator:

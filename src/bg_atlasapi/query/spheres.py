@@ -31,6 +31,7 @@ _BALL = 4 / 3 * math.pi  # volume for the radius 1
 _LARGEST_UM = 1e6
 _FAR = 2.0  # in radii: whatever is beyond the ball is as good as this far
 _UM3_PER_MM3 = 1e9
+_ROUNDING = 1e-13  # of a ball: less is not beyond the volume, but lost on the way
 
 
 def within(
@@ -95,8 +96,9 @@ def within(
             totals[number][answer] = totals[number].get(answer, 0.0) + fraction
     for ball, total in zip(balls, totals, strict=True):
         if ball.protrudes:
-            beyond = max(0.0, 1.0 - math.fsum(total.values()))
-            total[OUTSIDE] = total.get(OUTSIDE, 0.0) + beyond
+            beyond = 1.0 - math.fsum(total.values())
+            if beyond > _ROUNDING:
+                total[OUTSIDE] = total.get(OUTSIDE, 0.0) + beyond
     volume_mm3 = _BALL * radius**3 / _UM3_PER_MM3
     return _table(totals, answers, volume_mm3, single=places.single)
 
@@ -172,10 +174,12 @@ class _Ball:
         self._centre, self._radius = centre, radius
         ends = np.asarray(labels.shape)
         with np.errstate(over="ignore", invalid="ignore"):
-            first = np.floor((centre - radius) / self._sizes)
-            stop = np.floor((centre + radius) / self._sizes) + 1
+            least, most = centre - radius, centre + radius
+            # What a ball merely touches is read too: it may be so small that adding it is lost.
+            first = np.ceil(least / self._sizes) - 1
+            stop = np.floor(most / self._sizes) + 1
         known = np.isfinite(centre).all()
-        self.protrudes = not known or bool(((first < 0) | (stop > ends)).any())
+        self.protrudes = not known or bool(((least <= 0) | (most >= ends * self._sizes)).any())
         if not known:
             first = stop = np.zeros(3)
         low, high = np.clip(first, 0, ends).astype(int), np.clip(stop, 0, ends).astype(int)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bg_atlasapi.late import np
 from bg_atlasapi.model.parallel import stream
+from bg_atlasapi.model.space import RIGHT
 from bg_atlasapi.query.answers import OUTSIDE, Answers
 from bg_atlasapi.query.geometry import voxels_of
 from bg_atlasapi.query.points import locate
@@ -182,7 +183,8 @@ def _answered(
     index, inside = voxels_of(voxel, subject.labels.shape)
     middle = np.where(inside[:, None], index + 0.5, -1.0)
     found = locate(subject.labels, subject.space, middle, "voxel", subject.hemispheres)
-    return answers.of(found.ids), found.hemispheres
+    sides = found.hemispheres
+    return answers.of(found.ids), np.where(sides <= RIGHT, sides, 0)  # 0: neither, whatever it says
 
 
 def _pieces(subject: Subject, way: Way, answers: Answers, part: slice) -> _Pieces:

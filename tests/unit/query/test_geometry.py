@@ -14,6 +14,7 @@ from bg_atlasapi import BrainGlobeAtlas, query
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
 from bg_atlasapi.model.chunked import ChunkedSource
+from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
@@ -408,3 +409,50 @@ def test_other_words_that_are_none(halves: Subject) -> None:
         query.along(halves, [(1, 2, 3), (4, 5, 6)], at=["s9"])
     with pytest.raises(InvalidInputError, match="unit"):
         query.border_distance(halves, (1, 2, 3), "inch")
+
+
+@pytest.mark.parametrize("radius", [1e-300, 1e-13, 1e-6, 5.0, 20.0])
+@pytest.mark.parametrize(
+    "centre", [(20, 20, 20), (0, 0, 0), (40, 40, 40), (10, 20, 40), (20, 0, 7)]
+)
+def test_a_ball_on_faces_and_corners_is_whole(
+    radius: float, centre: tuple[float, float, float]
+) -> None:
+    """However small, a ball at a corner of voxels or of the volume is shared out in eighths."""
+    volume = np.full((4, 4, 4), 2, np.uint32)
+    table = query.within(subject_with(volume), centre, radius).set_index("id")["fraction"]
+    beyond = 1 - 0.5 ** sum(one in (0, 40) for one in centre)
+    if radius < 20:
+        assert table.to_dict() == pytest.approx({2: 1 - beyond, 0: beyond} if beyond else {2: 1})
+    assert table.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_a_ball_that_touches_the_end_has_nothing_outside() -> None:
+    """Rounding makes no row of what is beyond the volume."""
+    volume = np.full((4, 4, 4), 2, np.uint32)
+    for size, radius in ((10, 20), (0.1, 0.2), (1 / 3, 2 / 3)):
+        centre = (2 * size,) * 3
+        table = query.within(subject_with(volume, (size, size, size)), centre, radius)
+        assert table["id"].tolist() == [2]
+
+
+def test_strange_sides_are_no_side() -> None:
+    """A stored side other than 1 and 2 has no hemisphere along a path, as in a lookup."""
+    volume = np.full((1, 1, 5), 2, np.uint32)
+    sides = np.array([[[1, 2, 3, 0, 255]]], np.uint8)
+    labels = subject_with(volume).labels
+    space = CoordinateSpace(labels.shape, (10, 10, 10), "asr")
+    subject = Subject(labels, space, StoredHemispheres(ArraySource(sides)))
+    path = [(5, 5, 0), (5, 5, 50)]
+    track = query.along(subject, path)
+    assert track["hemisphere"].astype(object).fillna("").tolist() == ["left", "right", ""]
+    assert track["length_um"].tolist() == pytest.approx([10, 10, 30])
+    row = query.lengths(subject, path).set_index("id").loc[2]
+    assert row[["total_um", "left_um", "right_um"]].tolist() == pytest.approx([50, 10, 10])
+
+
+@pytest.mark.parametrize("count", [2**63, 10**30])
+def test_more_points_than_there_can_be_are_refused(halves: Subject, count: int) -> None:
+    """A number no memory holds is one sentence."""
+    with pytest.raises(InvalidInputError, match="whole number, 0 to"):
+        query.sample(halves, 2, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from bg_atlasapi import BrainGlobeAtlas, query
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
+from bg_atlasapi.query.region_pass import region_sums
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ({"one": ["CA1"], "two": ["TH", "CA1"]}, {}, InvalidInputError, "'one' and 'two'"),
     ({0: "CA1"}, {}, InvalidInputError, "whole number from 1"),
     ({2**32: "CA1"}, {}, InvalidInputError, "whole number from 1"),
+    ({5: "CA1", "two": "TH"}, {}, InvalidInputError, "not a mixture"),
     (None, {}, UnknownStructureError, "None"),
     (3.5, {}, UnknownStructureError, "3.5"),
     ("CA1", {"hemisphere": "top"}, InvalidInputError, "'left'"),
@@ -159,3 +162,57 @@ def test_neighbours_at_a_depth_are_ancestors(atlas: BrainGlobeAtlas) -> None:
     assert rolled["faces"].sum() <= plain["faces"].sum()
     depths = {atlas.structures[int(one)].depth for one in rolled["neighbour_id"] if one}
     assert max(depths) <= 2
+
+
+def test_dust_has_as_many_parts_as_grains(atlas: BrainGlobeAtlas) -> None:
+    """A checkerboard of 100,000 voxels is as many parts; work that grew with the square never ends."""
+    grains = np.indices((60, 60, 56)).sum(axis=0) % 2
+    atlas.annotation = (grains * 549).astype(np.uint32)
+    parts = query.components(atlas, "TH")
+    assert len(parts) == grains.sum()
+    assert (parts["voxels"] == 1).all()
+    places = np.argwhere(grains)
+    np.testing.assert_array_equal(parts[["start_ap", "start_dv", "start_lr"]], places)
+    np.testing.assert_allclose(parts["centroid_lr_um"], (places[:, 2] + 0.5) * 100)
+
+
+def test_arrays_that_were_read_and_not_edited_lose_nothing(atlas: BrainGlobeAtlas) -> None:
+    """What was worked out is found again after the annotation and hemispheres were handed out."""
+    first = region_sums(atlas._subject(every_voxel=True))
+    assert (atlas.hemispheres > 0).all()
+    assert atlas.annotation.any()
+    assert region_sums(atlas._subject(every_voxel=True)) is first
+    atlas.hemispheres[:, :, 50] = 1  # an edit in place
+    edited = region_sums(atlas._subject(every_voxel=True))
+    assert edited.voxels[2].sum() < first.voxels[2].sum()
+    atlas.hemispheres[:, :, 50] = 2
+    again = region_sums(atlas._subject(every_voxel=True))
+    np.testing.assert_array_equal(again.voxels, first.voxels)
+
+
+@pytest.mark.parametrize("hemisphere", ["both", "left"])
+@pytest.mark.parametrize("structures", [["VISp", "CA1", "TH", "MB", "CBX", "OLF"], {7: "grey"}])
+def test_filling_takes_no_memory_beside_the_mask(
+    atlas: BrainGlobeAtlas, structures: Any, hemisphere: str
+) -> None:
+    """A large cropped mask is filled in blocks: temporaries are small against it."""
+    atlas.annotation = atlas.annotation.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
+    subject = atlas._subject(every_voxel=True)
+    region_sums(subject)
+    tracemalloc.start()
+    try:
+        array, _ = query.mask(subject, structures, hemisphere, "id", crop=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    whole = array.nbytes * (3 if hemisphere == "left" else 1)
+    assert peak < whole + 12_000_000
+
+
+def test_all_masks_share_one_type(atlas: BrainGlobeAtlas) -> None:
+    """Ids of every size come in one array, whose type holds the largest; cropped ones are alike."""
+    found = list(query.masks(atlas, ["VISp", "CTX", "root"], values="id"))
+    assert len({id(one.array) for one in found}) == 1
+    assert found[0].array.dtype == np.uint16
+    boxes = query.masks(atlas, ["grey", "root"], values="id", crop=True)
+    assert [one.array.dtype for one in boxes] == [np.uint16, np.uint16]
