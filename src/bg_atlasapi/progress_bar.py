@@ -24,6 +24,11 @@ _WORDS = {
     "measure": "Measuring",
     "lookup": "Looking up",
     "count": "Counting",
+    "regions": "Reading labels",
+    "components": "Connecting",
+    "compare": "Comparing",
+    "mask": "Masking",
+    "write": "Writing",
 }
 
 

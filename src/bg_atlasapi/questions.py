@@ -217,7 +217,10 @@ class Questions(Holdings):
         components
             Also say of how many connected parts each region consists.
         """
-        return region_query.region_table(self, components=components)
+        from bg_atlasapi import progress_bar
+
+        with progress_bar.shown() as report:
+            return region_query.region_table(self, components=components, report=report)
 
     def _asked_at(self, at: Any) -> tuple[Questions, Any]:
         """Return whom to ask, and ``at`` what: a grouping is a question to the atlas it makes."""

@@ -68,17 +68,20 @@ def mask(
     """Write a mask; ``_HELP`` explains it to users."""
     import numpy as np
 
-    from bg_atlasapi import query
+    from bg_atlasapi import progress_bar, query
     from bg_atlasapi.formats.image_writing import check_image_output
     from bg_atlasapi.formats.provenance import KEY, provenance_of
     from bg_atlasapi.query.regions import UM3_PER_MM3
 
     check_image_output(output)
     atlas = open_atlas(atlas_name, version)
-    voxels = np.asarray(query.mask(atlas, list(structures), hemisphere, values))
     options = {"structures": structures, "hemisphere": hemisphere, "values": values}
-    record = provenance_of(atlas, "mask", options)
-    query.write_image(atlas, voxels, output, provenance=record)
+    with progress_bar.shown() as report:
+        report("mask", 0, 0)
+        voxels = np.asarray(query.mask(atlas, list(structures), hemisphere, values))
+        record = provenance_of(atlas, "mask", options)
+        report("write", 0, 0)
+        query.write_image(atlas, voxels, output, provenance=record)
     count = int(np.count_nonzero(voxels))
     volume_mm3 = count * float(np.prod(atlas.resolution)) / UM3_PER_MM3
     if as_json:

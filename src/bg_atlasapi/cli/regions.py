@@ -22,7 +22,24 @@ if TYPE_CHECKING:
 
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
 
-_SHOWN = ("acronym", "name", "voxels", "volume_mm3", "left_mm3", "right_mm3")
+# Columns that are printed, and what stands above them.
+_SHOWN = {
+    "acronym": "acronym",
+    "name": "name",
+    "voxels": "voxels",
+    "volume_mm3": "mm³",
+    "left_mm3": "left mm³",
+    "right_mm3": "right mm³",
+    "components": "parts",
+    "largest_component_voxels": "largest",
+}
+_NEIGHBOURS = {
+    "acronym": "acronym",
+    "neighbour_acronym": "neighbour",
+    "neighbour_id": "its id",
+    "faces": "faces",
+    "area_mm2": "mm²",
+}
 
 
 @click.command(cls=Verb)
@@ -61,6 +78,7 @@ def regions(
       brainglobe regions phantom_mouse_100um --components -o regions.csv
       brainglobe regions phantom_mouse_100um TH --neighbours
     """  # noqa: D301 - the backslash is click's: keep the lines
+    from bg_atlasapi import progress_bar, query
     from bg_atlasapi.formats import table_files
     from bg_atlasapi.formats.provenance import KEY, provenance_of
 
@@ -69,10 +87,13 @@ def regions(
     if output is not None:
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
+    codes = [atlas.structures.terminology.code(one) for one in structures]
+    with progress_bar.shown() as report:
+        table = query.region_table(atlas, components=components, report=report)
     if neighbours:
         table = _neighbours(atlas, structures)
-    else:
-        table = _regions(atlas, structures, components=components)
+    elif codes:
+        table = table.iloc[[code - 1 for code in codes]]
     options = {"structures": structures, "components": components, "neighbours": neighbours}
     if output is not None:
         table_files.write_table(table, output, provenance_of(atlas, "regions", options))
@@ -91,14 +112,6 @@ def regions(
         _show(table, everything=bool(structures) or neighbours)
 
 
-def _regions(
-    atlas: BrainGlobeAtlas, structures: tuple[str, ...], *, components: bool
-) -> pd.DataFrame:
-    codes = [atlas.structures.terminology.code(one) for one in structures]
-    table = atlas.region_table(components=components)
-    return table.iloc[[code - 1 for code in codes]] if codes else table
-
-
 def _neighbours(atlas: BrainGlobeAtlas, structures: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
@@ -113,14 +126,15 @@ def _show(table: pd.DataFrame, *, everything: bool) -> None:
     from bg_atlasapi.cli import tables
 
     filled = table if everything else table[table["voxels"] > 0]
-    extra = [name for name in ("components", "largest_component_voxels") if name in table]
-    columns = [*(_SHOWN if "voxels" in table else table.columns), *extra]
+    shown = _SHOWN if "voxels" in table else _NEIGHBOURS
+    columns = [name for name in shown if name in table]
     lines = [
         [f"{value:.6g}" if isinstance(value, float) else value for value in row]
         for row in filled[columns].astype(object).to_numpy().tolist()
     ]
-    numbers = [name for name in columns if name not in {"acronym", "name", "neighbour_acronym"}]
-    tables.show(tables.table("", columns, lines, numbers=numbers))
+    headings = [shown[name] for name in columns]
+    numbers = [one for one in headings if one not in {"acronym", "name", "neighbour"}]
+    tables.show(tables.table("", headings, lines, numbers=numbers))
     if len(filled) < len(table):
         note(
             f"{len(table) - len(filled)} regions without voxels are left out; -o and --json have "

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from rich import box, get_console
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,9 +18,16 @@ _UNBOUNDED = 10_000
 
 
 def show(*things: RenderableType) -> None:
-    """Print to standard output: as wide as the terminal, unwrapped into files and pipes."""
-    console = Console(width=_width(), highlight=False)
+    """Print to standard output: as wide as the terminal, unwrapped into files and pipes.
+
+    What is too wide for the terminal even with its text wrapped runs over the edge: no number is
+    cut short.
+    """
+    free = Console(width=_UNBOUNDED)
     for thing in things:
+        least = Measurement.get(free, free.options, thing).minimum
+        console = Console(width=_width(), highlight=False)
+        console.width = max(console.width, least)
         console.print(thing)
 
 

@@ -119,7 +119,13 @@ class GroupedScan(Scan):
         self._translation = Translation(arrangement, below.ids)
         self.ids = self._translation.coding.ids
 
-    def over(self, question: Callable[[Planes], _T], *, before: bool = False) -> Iterator[_T]:
+    def over(
+        self,
+        question: Callable[[Planes], _T],
+        *,
+        before: bool = False,
+        report: Callable[[int, int], object] | None = None,
+    ) -> Iterator[_T]:
         """Yield what a question answers to planes, in order; it runs in threads."""
 
         def translated(planes: Planes) -> _T:
@@ -129,7 +135,7 @@ class GroupedScan(Scan):
                 halo = self._grouped(planes.before[np.newaxis], planes.first - 1)[0]
             return question(Planes(planes.first, codes, halo))
 
-        return self._below.over(translated, before=before)
+        return self._below.over(translated, before=before, report=report)
 
     def _grouped(self, below: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         rows = None if self._sides is None else self._sides.planes(first, first + len(below))

@@ -70,7 +70,13 @@ class Scan:
         self._coding = coding
         self._coded = coded
 
-    def over(self, question: Callable[[Planes], _T], *, before: bool = False) -> Iterator[_T]:
+    def over(
+        self,
+        question: Callable[[Planes], _T],
+        *,
+        before: bool = False,
+        report: Callable[[int, int], object] | None = None,
+    ) -> Iterator[_T]:
         """Yield what a question answers to planes, in order; it runs in threads.
 
         Parameters
@@ -79,11 +85,22 @@ class Scan:
             Called with ``Planes``.
         before
             Also give it the plane before the first.
+        report
+            Told of the bytes of labels that were worked through, and of all.
         """
         if 0 in self.shape:
-            return iter(())
+            return
+        plane_bytes = math.prod(self.shape[1:]) * self._source.dtype.itemsize
+
+        def answered(make: Callable[[], Planes]) -> tuple[_T, int]:
+            planes = make()
+            return question(planes), planes.stop
+
         planes = self._kept_planes if self._coded is not None else self._read_planes
-        return stream(lambda make: question(make()), planes(before=before))
+        for answer, stop in stream(answered, planes(before=before)):
+            yield answer
+            if report is not None:
+                report(stop * plane_bytes, self.shape[0] * plane_bytes)
 
     def some(self, first: int, stop: int) -> Planes:
         """Return planes as if the volume began with them; only these are read."""

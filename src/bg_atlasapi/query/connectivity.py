@@ -8,6 +8,7 @@ One region is answered from the runs of its own mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
@@ -17,6 +18,7 @@ from bg_atlasapi.query.masking import CroppedMask, mask
 from bg_atlasapi.query.region_pass import sums_of_runs
 from bg_atlasapi.query.regions import UM3_PER_MM3, axis_names
 from bg_atlasapi.query.subject import Subject, subject_of
+from bg_atlasapi.store.transfer.progress import Report, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     Pairs = tuple[Indices, Indices]
 
 _KEY = "component counts"
+COMPONENTS = "components"
 # Voxels of a mask whose runs are found at a time.
 _VOXELS = 1 << 19
 
@@ -99,7 +102,7 @@ def _parts_of(inside: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], ...]:
     return tuple(one[..., ranks] for one in sums)
 
 
-def component_counts(subject: Subject) -> dict[str, npt.NDArray[np.int64]]:
+def component_counts(subject: Subject, report: Report = silent) -> dict[str, npt.NDArray[np.int64]]:
     """Return how many parts each region has, and the size of its largest; code 0 left out.
 
     Kept with the labels. ``components`` and ``largest_component_voxels`` of structures with their
@@ -107,7 +110,7 @@ def component_counts(subject: Subject) -> dict[str, npt.NDArray[np.int64]]:
     """
     kept: dict[str, npt.NDArray[np.int64]] | None = subject.labels.remembered.get(_KEY)
     if kept is None:
-        kept = subject.labels.scan(lambda scan: _count(subject, scan))
+        kept = subject.labels.scan(lambda scan: _count(subject, scan, report))
         subject.labels.remembered[_KEY] = kept
     return kept
 
@@ -235,12 +238,12 @@ def _once(pairs: Pairs, count: int) -> Pairs:
     return one, other
 
 
-def _count(subject: Subject, scan: Scan) -> dict[str, npt.NDArray[np.int64]]:
+def _count(subject: Subject, scan: Scan, report: Report) -> dict[str, npt.NDArray[np.int64]]:
     codes, voxels = [], []
     same: list[Pairs] = []
     touching: list[Pairs] = []
     before, done = None, 0
-    for block in scan.over(_block):
+    for block in scan.over(_block, report=partial(report, COMPONENTS)):
         touching.append((block.contacts[0] + done, block.contacts[1] + done))
         top, bottom = (
             _Runs(runs.starts, runs.ends, runs.codes, runs.parts + done)

@@ -8,12 +8,14 @@ planes, so that nothing grows with the volume.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.query.contacts import Contacts, contacts_of
 from bg_atlasapi.query.subject import Subject
+from bg_atlasapi.store.transfer.progress import Report, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 SIDES = 3  # neither, left, right
 # Areas by plane and code that are held at a time, in one thread.
 _AREAS = 1 << 21
+REGIONS = "regions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,11 @@ class RegionSums:
     contacts: Contacts
 
 
-def region_sums(subject: Subject) -> RegionSums:
+def region_sums(subject: Subject, report: Report = silent) -> RegionSums:
     """Return the sums of an atlas, worked out at the first call and kept with its labels."""
     kept: _Kept | None = subject.labels.remembered.get(_Kept)
     if kept is None or not kept.of(subject):
-        sums = subject.labels.scan(lambda scan: _Pass(subject, scan).run())
+        sums = subject.labels.scan(lambda scan: _Pass(subject, scan).run(report))
         subject.labels.remembered[_Kept] = kept = _Kept(subject, sums)
     return kept.sums
 
@@ -101,7 +104,7 @@ class _Pass:
         extra = np.arange(len(last), self._count)
         self._last = np.concatenate([last, extra])
 
-    def run(self) -> RegionSums:
+    def run(self, report: Report) -> RegionSums:
         count = self._count
         voxels = np.zeros((SIDES, count), np.int64)
         doubled = np.zeros((3, count), np.int64)
@@ -109,7 +112,7 @@ class _Pass:
         last = np.full((3, count), -1)
         areas, planes = np.zeros((2, count), np.int64), np.zeros((2, count), np.int64)
         contacts = Contacts.none()
-        for part in self._scan.over(self._part, before=True):
+        for part in self._scan.over(self._part, before=True, report=partial(report, REGIONS)):
             np.add.at(voxels, (part.sides, part.codes), part.voxels)
             for axis in range(3):
                 np.add.at(doubled[axis], part.codes, part.doubled[axis])

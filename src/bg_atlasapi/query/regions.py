@@ -13,6 +13,7 @@ from bg_atlasapi.query.interior import interior_voxels
 from bg_atlasapi.query.points import unlisted_label
 from bg_atlasapi.query.region_pass import RegionSums, extremes, region_sums, with_descendants
 from bg_atlasapi.query.subject import Subject, subject_of
+from bg_atlasapi.store.transfer.progress import Report, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +30,7 @@ def axis_names(orientation: str) -> tuple[str, str, str]:
     return first, second, third
 
 
-def region_table(atlas: Any, *, components: bool = False) -> pd.DataFrame:
+def region_table(atlas: Any, *, components: bool = False, report: Report = silent) -> pd.DataFrame:
     """Return how large every region is, and where it lies.
 
     Parameters
@@ -38,6 +39,8 @@ def region_table(atlas: Any, *, components: bool = False) -> pd.DataFrame:
         An atlas.
     components
         Also say of how many connected parts each region consists; takes some seconds more.
+    report
+        Told of the bytes of labels that were worked through.
 
     Returns
     -------
@@ -60,17 +63,17 @@ def region_table(atlas: Any, *, components: bool = False) -> pd.DataFrame:
     (7638, 7.638)
     """
     subject = subject_of(atlas, every_voxel=True)
-    table = _made(subject).copy()
+    table = _made(subject, report).copy()
     if components:
         from bg_atlasapi.query.connectivity import component_counts
 
-        for name, column in component_counts(subject).items():
+        for name, column in component_counts(subject, report).items():
             table[name] = column
     return table
 
 
-def _made(subject: Subject) -> pd.DataFrame:
-    sums = region_sums(subject)
+def _made(subject: Subject, report: Report) -> pd.DataFrame:
+    sums = region_sums(subject, report)
     kept: tuple[RegionSums, pd.DataFrame] | None = subject.labels.remembered.get(_KEY)
     if kept is None or kept[0] is not sums:
         subject.labels.remembered[_KEY] = kept = (sums, _table(subject, sums))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from bg_atlasapi import BrainGlobeAtlas, cli
+from bg_atlasapi import BrainGlobeAtlas, cli, query
 
 ATLAS = "phantom_mouse_100um"
 
@@ -34,7 +34,16 @@ def test_some_regions_in_the_order_asked_for() -> None:
     assert [row["acronym"] for row in answer["regions"]] == ["CA1", "VISp", "TH"]
     assert answer["atlas"] == ATLAS
     assert answer["bg_atlasapi"]["sha256"]
-    assert "largest_component_voxels" in run(ATLAS, "CA1", "--components").stdout
+    assert "largest" in run(ATLAS, "CA1", "--components").stdout
+
+
+def test_narrow_terminals_cut_no_number_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In forty columns text wraps, and numbers run over the edge, digit by digit what they are."""
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = run(ATLAS, "TH", "VISp", "--components").stdout
+    assert "…" not in shown
+    for number in ("18028", "18.028", "9.014", "7638", "3819"):
+        assert number in shown
 
 
 def test_neighbours() -> None:
@@ -60,6 +69,19 @@ def test_files(tmp_path: Path, extension: str) -> None:
     if extension != "parquet":
         stated = json.loads(path.with_name(f"{path.name}-metadata.json").read_bytes())
         assert stated["notes"][0]["bg_atlasapi"]["question"] == "regions"
+
+
+def test_long_passes_tell_how_far_they_are() -> None:
+    """The pass over the labels, and the search for parts, report bytes up to all of them; once."""
+    atlas = BrainGlobeAtlas(ATLAS)
+    told: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        query.region_table(atlas, components=True, report=lambda *news: told.append(news))
+    size = atlas.annotation.nbytes
+    for phase in ("regions", "components"):
+        done = [one for name, one, total in told if name == phase and total == size]
+        assert done == sorted(set(done))
+        assert done[-1] == size
 
 
 def test_what_is_wrong_is_a_sentence(tmp_path: Path) -> None:
