@@ -164,4 +164,8 @@ def _as_array(points: Any) -> npt.NDArray[Any]:
 
 def _describe(points: object) -> str:
     kind = getattr(points, "dtype", None)
-    return f"an array of {kind}" if kind is not None else f"{points!r}"[:60]
+    if kind is not None:
+        return f"an array of {kind}"
+    if hasattr(points, "dtypes"):
+        return f"a table of {', '.join(map(str, points.dtypes))}"[:60]
+    return f"{points!r}"[:60]
