@@ -118,9 +118,9 @@ def lookup(  # noqa: PLR0913 - one parameter an option
         ) as found,
     ):
         options = {"unit": found.unit, "at": asked_at, "nearest": nearest}
-        options |= {"points": points, "columns": found.coordinates}
+        asked = {"points": points, **options, "columns": found.coordinates}
         written = output is not None or as_json
-        stated = provenance_of(atlas, "lookup", options) if written else None
+        stated = provenance_of(atlas, "lookup", asked) if written else None
         parts = _seen(found.parts, seen)
         if output is not None:
             with table_files.table_writer(output, stated) as add:

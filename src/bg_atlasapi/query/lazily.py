@@ -208,7 +208,7 @@ def _checked_array(points: Any, columns: sources.Columns) -> Any:
     """Return a Dask array of points, each of them whole in one chunk."""
     if columns is not None:
         raise InvalidInputError("columns= names columns of a table or file, not of a Dask array.")
-    if not hasattr(points, "to_delayed") or not hasattr(points, "rechunk"):
+    if not hasattr(type(points), "rechunk"):
         kind = type(points).__name__
         message = f"Points must be a Dask array of shape (N, 3) or a Dask DataFrame, got {kind}."
         raise InvalidInputError(message)

@@ -174,6 +174,7 @@ def test_output_says_where_it_comes_from(tmp_path: Path) -> None:
         "points": "-",
         "unit": "mm",
         "at": None,
+        "nearest": False,
         "columns": ["x", "y", "z"],
     }
 
@@ -187,7 +188,8 @@ def test_nearest(tmp_path: Path, atlas: BrainGlobeAtlas) -> None:
     assert [row["distance_um"] for row in found["points"]] == [*expected["distance_um"][:2], None]
     assert found["bg_atlasapi"]["options"]["nearest"] is True
     shown = run("-", "--nearest", stdin=text).stdout
-    assert "distance_um" in shown and f"{expected['distance_um'][1]:.6g}" in shown
+    assert "distance_um" in shown
+    assert f"{expected['distance_um'][1]:.6g}" in shown
     target = tmp_path / "out.parquet"
     assert run("-", "--nearest", "-o", str(target), stdin=text).exit_code == 0
     assert pd.read_parquet(target)["nearest_id"].tolist() == expected["nearest_id"].tolist()
