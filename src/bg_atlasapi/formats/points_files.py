@@ -32,6 +32,8 @@ from bg_atlasapi.settings import PathLike
 _STREAM_NAMES = {"<stdin>": "standard input"}
 # Pandas 3 reads the number that was written; before, the last digit could differ.
 _EXACT: dict[str, Any] = {} if int(pd.__version__[0]) >= 3 else {"float_precision": "round_trip"}
+# What pandas makes of Ctrl-C while it reads (Python 3.11); of errors it says what they were.
+_INTERRUPTED = "Calling read(nbytes) on source failed"
 # What files that are missing or damaged make the parsers raise: they have no common error.
 _DAMAGED = (
     *(OSError, EOFError, MemoryError, SyntaxError, csv.Error),
@@ -149,6 +151,8 @@ def explained(name: str) -> Iterator[None]:
         raise InvalidInputError(f"{name} cannot be read: {error}") from error.__cause__
     except _DAMAGED as error:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if _INTERRUPTED in text:
+            raise KeyboardInterrupt from None
         reason = " ".join(text.split()).rstrip(".")
         raise InvalidInputError(f"{name} cannot be read: {reason}.") from error
 

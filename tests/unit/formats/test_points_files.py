@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import json
 import sys
 from pathlib import Path
@@ -154,6 +155,28 @@ def test_wrong_tables(text: str, complaint: str) -> None:
     with pytest.raises(InvalidInputError, match=complaint) as caught:
         _csv(text)
     assert str(caught.value).startswith("the stream")
+
+
+def test_an_interrupt_is_not_a_damaged_file() -> None:
+    """Ctrl-C while a table is read ends the work; it is not said to be an error in the file."""
+
+    class Interrupted(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            if self.reads > 2:
+                signal.raise_signal(signal.SIGINT)
+            return super().read(size)
+
+        read1 = read
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_points(Interrupted(b"x,y,z\n" + b"1,2,3\n" * 300_000))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_wrong_arrays(tmp_path: Path) -> None:
