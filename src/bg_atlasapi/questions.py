@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.holdings import Holdings
 from bg_atlasapi.query import masking as mask_query
 from bg_atlasapi.query import nearest as nearest_query
@@ -65,7 +64,7 @@ class Questions(Holdings):
             A depth (0 is the root), or a list of structures: answer the ancestor there instead. A
             ``Grouping``: answer the group, as ``atlas.group(at).lookup(points)`` does.
         nearest
-            Also say which region is nearest to points outside every region. Not of Dask's points.
+            Also say which region is nearest to points outside every region.
         columns
             Of a table or file: names or positions of the coordinates, in the atlas's axis order.
             Default: columns called x, y, z (or ap, dv, lr, or ap, dv, ml), else the only three
@@ -98,11 +97,10 @@ class Questions(Holdings):
         """
         asked, within = self._asked_at(at)
         if sources.is_lazy(points):
-            if nearest:
-                raise InvalidInputError("nearest= is answered of points in memory, not of Dask's.")
             from bg_atlasapi.query import lazily
 
-            return lazily.lookup(asked, points, unit or "um", within, columns=columns)
+            unit = unit or "um"
+            return lazily.lookup(asked, points, unit, within, nearest=nearest, columns=columns)
         numbers: Any
         index = None
         if sources.is_file(points):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +23,12 @@ from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
+from bg_atlasapi.query import counting, lazily
+from bg_atlasapi.query import nearest as nearest_query
 from bg_atlasapi.query.coverage import coverage_of
 from bg_atlasapi.query.group_rules import Source, Wish, grouping_of
 from bg_atlasapi.query.grouping import Grouping
-from bg_atlasapi.query.points import locate, roll_up
+from bg_atlasapi.query.points import locate, lookup, roll_up
 from bg_atlasapi.query.subject import Subject
 
 LARGEST = 2**32 - 1
@@ -32,6 +40,7 @@ TREE = Terminology([Record(p[-1], f"s{p[-1]}", "", p, (p[-1] % 256, 0, 0)) for p
 PATH_OF = {path[-1]: path for path in PATHS}
 IDS = sorted(PATH_OF)
 LABELS = np.array([0, *IDS, 77, 2**32 - 2], dtype=np.uint32)
+COUNTED = ["own", "total", "left", "right", "density_per_mm3"]
 HERE = Source("random", "1.0", Path("nowhere"))
 
 
@@ -156,8 +165,6 @@ def test_a_mask_of_a_group_is_the_union_of_what_is_below(subject: Subject, wish:
 @given(subjects(), wishes())
 def test_left_and_right_are_disjoint_and_make_the_whole(subject: Subject, wish: Wish) -> None:
     """Lateralised, each voxel of a group is its left, its right, or, on neither side, the root's."""
-    import dataclasses
-
     plain = grouping_of(subject, wish, HERE)
     both = dataclasses.replace(plain, lateralised=True)
     labels, truth = grouped(subject, both), expected(subject, plain)
@@ -206,13 +213,79 @@ def test_counts_are_conserved_and_coverage_adds_up(subject: Subject, wish: Wish)
         assert row.voxels == np.count_nonzero(volume == row.id)
 
 
+def around(subject: Subject, seed: int) -> npt.NDArray[np.float64]:
+    """Return points in and around a volume, some of them missing."""
+    numbers = np.random.default_rng(seed)
+    points = (numbers.random((60, 3)) * 1.4 - 0.2) * subject.space.shape
+    points *= subject.space.spacing_um
+    points[numbers.random(points.shape) < 0.02] = np.nan
+    return points
+
+
+def seen_through(subject: Subject, grouping: Grouping) -> Subject:
+    """Return a subject seen through a grouping."""
+    return Subject(grouped(subject, grouping), subject.space, subject.hemispheres)
+
+
+@given(subjects(), wishes(), st.integers(0, 99))
+def test_to_group_and_count_is_to_count_and_group(subject: Subject, wish: Wish, seed: int) -> None:
+    """Points of groups, left and right, are those of structures, added up by their groups."""
+    grouping, points = grouping_of(subject, wish, HERE), around(subject, seed)
+    found = counting.count(seen_through(subject, grouping), points)
+    expected: Counter[int] = Counter()
+    for row in counting.count(subject, points).to_dict("records"):
+        expected[group_of(grouping, row["id"])] += row["own"]
+    own = zip(found["id"].tolist(), found["own"].tolist(), strict=True)
+    assert +Counter(dict(own)) == +expected
+    assert found["own"].sum() == len(points)
+    parents = {group.id: group.parent for group in grouping.groups}
+
+    def within(group: int | None, above: int) -> bool:
+        return group == above or (group is not None and within(parents.get(group), above))
+
+    sides = locate(subject.labels, subject.space, points, hemispheres=subject.hemispheres)
+    groups = [group_of(grouping, label) for label in sides.ids.tolist()]
+    for row in found[found["id"].isin([*parents])].to_dict("records"):
+        inside = [within(group, row["id"]) for group in groups]
+        which = sides.hemispheres[inside].tolist()
+        assert row["total"] == len(which)
+        assert (row["left"], row["right"]) == (which.count(1), which.count(2))
+
+
+@given(subjects(), st.integers(0, 6), st.integers(0, 99))
+def test_to_group_by_a_depth_is_to_count_at_it(subject: Subject, depth: int, seed: int) -> None:
+    """The groups of a depth have the counts, volumes too, of the rows at that depth."""
+    points = around(subject, seed)
+    grouping = grouping_of(subject, Wish(depth=depth), HERE)
+    of_groups = counting.count(seen_through(subject, grouping), points).set_index("id")
+    at_depth = counting.count(subject, points, at=depth).set_index("id")
+    shared = at_depth.index
+    assert of_groups.loc[shared, COUNTED].equals(at_depth[COUNTED])
+
+
+@given(subjects(), wishes(), st.integers(0, 99), st.booleans(), st.booleans(), st.integers(7, 70))
+def test_dask_answers_groups_as_numpy(
+    subject: Subject, wish: Wish, seed: int, lateralise: bool, nearest: bool, rows: int
+) -> None:
+    """Of any grouping, left and right apart or not, chunks are answered as points in memory."""
+    grouping = dataclasses.replace(grouping_of(subject, wish, HERE), lateralised=lateralise)
+    seen, points = seen_through(subject, grouping), around(subject, seed)
+    lazy = da.from_array(points, chunks=(rows, 3))
+    with dask.config.set(scheduler="synchronous"):
+        counted = lazily.count(seen, lazy, zeros=True).compute()
+        looked = lazily.lookup(seen, lazy, nearest=nearest)
+        answers = looked.compute()
+    pd.testing.assert_frame_equal(counted, counting.count(seen, points, zeros=True))
+    expected = lookup(seen.labels, seen.space, points, "um", None, seen.hemispheres)
+    if nearest:
+        expected = expected.assign(**nearest_query.columns(seen, points, "um", None))
+    assert (answers.dtypes == looked.dtypes).all()
+    assert answers.astype(str).equals(expected.astype(str))
+
+
 @given(wishes(), st.booleans())
 def test_a_grouping_survives_a_file_and_a_pickle(wish: Wish, lateralise: bool) -> None:
     """What is written and read, or pickled, is the same grouping."""
-    import dataclasses
-    import tempfile
-    from pathlib import Path
-
     subject = Subject(
         LabelVolume(ArraySource(LABELS.reshape(1, 1, -1)), TREE),
         CoordinateSpace((1, 1, len(LABELS)), (1.0, 1.0, 1.0)),

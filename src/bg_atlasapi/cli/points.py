@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +34,10 @@ from bg_atlasapi.cli.outcome import Verb
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
     from bg_atlasapi.formats.points_files import PointsTable
 
 _ROWS_SHOWN = 10
+_SHOWN = ["acronym", "name", "hemisphere", "distance_um", "nearest_acronym"]
 _HELP = """Say which region and hemisphere points lie in.
 
 POINTS is a csv, tsv, parquet, npy or cellfinder xml file, or - for csv on standard input.
@@ -52,8 +51,9 @@ the first axis and MarkerX the last; its markers are voxels of the image they we
 which must be in the atlas's space.
 
 Points outside the brain are answered with id 0, "Outside atlas"; so are empty coordinates.
-FILE gets the columns of POINTS and id, acronym, name, hemisphere, inside. Where POINTS has a
-column of that name already, ours is called atlas_id and so on.
+FILE gets the columns of POINTS and id, acronym, name, hemisphere, inside; with --nearest also
+distance_um, nearest_id, nearest_acronym. Where POINTS has a column of that name already, ours is
+called atlas_id and so on.
 
 \b
 Examples:
@@ -75,6 +75,11 @@ Examples:
     "Answer with the ancestor at a depth (0 is the root), among these regions, or with the group "
     "of a grouping (.json)."
 )
+@click.option(
+    "--nearest",
+    is_flag=True,
+    help="Also say which region is nearest to points outside every region, and how far, in µm.",
+)
 @format_option
 @output_option("Write all rows to a .csv, .tsv, .parquet or .json file.")
 @version_option
@@ -86,6 +91,7 @@ def lookup(  # noqa: PLR0913 - one parameter an option
     unit: str | None,
     columns: str | None,
     at: str | None,
+    nearest: bool,
     file_format: str | None,
     output: Path | None,
     version: str | None,
@@ -93,39 +99,44 @@ def lookup(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Answer points; ``_HELP`` explains it to users."""
     from bg_atlasapi.formats import table_files
-    from bg_atlasapi.formats.points_batches import open_points
-    from bg_atlasapi.formats.provenance import provenance_of
+    from bg_atlasapi.formats.provenance import KEY, provenance_of
+    from bg_atlasapi.query import files
 
     if output is not None:
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
     asked_at, named = parse_at(at, atlas), split_columns(columns)
     seen, rows = _Seen(), []
-    source = points_source(points)
-    with bar("lookup") as report, open_points(source, named, file_format, report=report) as batches:
-        first = next(batches)
-        unit = unit or first.unit or "um"
-        answered = _answered(atlas, chain([first], batches), unit, asked_at, seen)
+    with (
+        bar("lookup") as report,
+        files.answered(
+            *(atlas, points_source(points), unit, asked_at),
+            nearest=nearest,
+            columns=named,
+            file_format=file_format,
+            report=report,
+        ) as found,
+    ):
+        options = {"unit": found.unit, "at": asked_at, "nearest": nearest}
+        asked = {"points": points, **options, "columns": found.coordinates}
+        written = output is not None or as_json
+        stated = provenance_of(atlas, "lookup", asked) if written else None
+        parts = _seen(found.parts, seen)
         if output is not None:
-            options = {"points": points, "unit": unit, "at": asked_at, "columns": first.coordinates}
-            stated = provenance_of(atlas, "lookup", options)
             with table_files.table_writer(output, stated) as add:
-                for part in answered:
+                for part in parts:
                     add(part)
         else:  # one part at a time, of which only JSON keeps all rows
-            for part in answered:
+            for part in parts:
                 rows += table_files.json_rows(part) if as_json else []
-    if as_json:
-        head: dict[str, Any] = {
-            "atlas": atlas.atlas_name,
-            "version": str(atlas.metadata.get("version", "")),
-            "unit": unit,
-        }
+    if stated is not None and as_json:
+        head = {"atlas": stated.atlas, "version": stated.version, "unit": found.unit}
         body = {"output": output} if output else {"points": rows}
-        print_json({**head, **body, "regions": table_files.json_rows(seen.regions)}, indent=None)
+        regions = {"regions": table_files.json_rows(seen.regions)}
+        print_json({**head, **body, **regions, KEY: stated.to_dict()}, indent=None)
         return
     _show(seen, output)
-    suspect_unit(atlas, seen.beyond, seen.count, unit)
+    suspect_unit(atlas, seen.beyond, seen.count, found.unit)
 
 
 @dataclass(slots=True)
@@ -140,6 +151,8 @@ class _Seen:
         Points, and those that are not within the volume.
     points, answers
         The first of them, as they are shown.
+    columns
+        Of the answers that are shown.
     """
 
     coordinates: tuple[str, ...] = ()
@@ -147,6 +160,7 @@ class _Seen:
     beyond: int = 0
     points: list[list[float]] = field(default_factory=list)
     answers: list[list[Any]] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
     _regions: pd.DataFrame | None = None
 
     def add(self, batch: PointsTable, answers: pd.DataFrame) -> None:
@@ -156,7 +170,8 @@ class _Seen:
         self.beyond += int((~answers["inside"]).sum())
         missing = _ROWS_SHOWN - len(self.points)
         self.points += batch.points[:missing].tolist()
-        shown = answers[["acronym", "name", "hemisphere"]].head(missing)
+        shown = answers[answers.columns.intersection(_SHOWN, sort=False)].head(missing)
+        self.columns = shown.columns.tolist()
         self.answers += shown.astype(object).fillna("").to_numpy().tolist()
         if self._regions is None or len(answers):
             self._regions = _together(self._regions, regions_hit(answers))
@@ -168,14 +183,11 @@ class _Seen:
         return self._regions
 
 
-def _answered(
-    atlas: BrainGlobeAtlas, batches: Iterable[PointsTable], unit: str, at: Any, seen: _Seen
-) -> Iterator[pd.DataFrame]:
-    """Yield the rows of batches with their answers, and take note of them."""
+def _seen(parts: Iterable[tuple[PointsTable, pd.DataFrame]], seen: _Seen) -> Iterator[pd.DataFrame]:
+    """Yield the rows of points with their answers, and take note of them."""
     from bg_atlasapi.formats.table_files import beside
 
-    for batch in batches:
-        answers = atlas.lookup(batch.points, unit=unit, at=at)
+    for batch, answers in parts:
         seen.add(batch, answers)
         yield beside(batch.table, answers)
 
@@ -229,14 +241,14 @@ def _show(seen: _Seen, output: Path | None) -> None:
         click.echo(f"Wrote {count} rows to {output}")
     else:
         rows = [
-            [*(f"{number:.6g}" for number in point), *answer]
+            [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in (*point, *answer)]
             for point, answer in zip(seen.points, seen.answers, strict=True)
         ]
         # The end tells long names apart: coordinate_atlas_axis_0, …_1, …_2.
         axes = [name if len(name) <= 9 else f"…{name[-8:]}" for name in seen.coordinates]
         title = f"First {_ROWS_SHOWN} of {count} points" if count > _ROWS_SHOWN else "Points"
-        headings = [*axes, "acronym", "name", "hemisphere"]
-        tables.show(tables.table(title, headings, rows, numbers=axes))
+        headings = [*axes, *seen.columns]
+        tables.show(tables.table(title, headings, rows, numbers=(*axes, "distance_um")))
         if count > _ROWS_SHOWN:
             click.echo(f"{count - _ROWS_SHOWN} more rows; -o FILE writes them all.\n")
     columns = ["acronym", "name", "count", "left", "right"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+import numpy as np
 import pandas as pd
 
 # Of a column: row groups may be as long as the file, and would be read whole.
@@ -38,32 +39,39 @@ class ParquetTable:
         self.rows: int = self._file.metadata.num_rows
         schema = self._file.schema_arrow
         indices = _index_columns(schema.metadata)
-        # An index of consecutive numbers is stated, not stored.
-        self.is_plain = all(isinstance(one, str) for one in indices)
-        leading = [one for one in indices if one in schema.names]
+        # An index of evenly spaced numbers is stated, not stored.
+        self._stated = {str(one["name"]): one for one in indices if not isinstance(one, str)}
+        leading = [one for one in indices if isinstance(one, str) and one in schema.names]
         if all(str(one).startswith(_UNNAMED_INDEX) for one in leading):
             dropped, leading = leading, []
         else:
             dropped = []
-        self.names = leading + [one for one in schema.names if one not in (*leading, *dropped)]
+        self.names = [*self._stated, *leading]
+        self.names += [one for one in schema.names if one not in (*leading, *dropped)]
         self._nullable = _may_miss_numbers(self._file)
 
     def head(self) -> pd.DataFrame:
         """Return the table without rows: its columns and their types."""
-        return self._frame(self._file.schema_arrow.empty_table())[self.names]
+        return self._frame(self._file.schema_arrow.empty_table(), 0)[self.names]
 
     def batches(self, rows: int, names: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield columns of consecutive rows."""
-        for batch in self._file.iter_batches(rows, columns=list(names), use_threads=False):
-            yield self._frame(batch)[list(names)]
+        first, stored = 0, [name for name in names if name not in self._stated]
+        for batch in self._file.iter_batches(rows, columns=stored, use_threads=False):
+            yield self._frame(batch, first)[list(names)]
+            first += len(batch)
 
-    def _frame(self, batch: Any) -> pd.DataFrame:
+    def _frame(self, batch: Any, first: int) -> pd.DataFrame:
         """Return a batch; all have the same types, wherever numbers are missing."""
         bare = batch.replace_schema_metadata(None)
-        frame: pd.DataFrame = bare.to_pandas(
-            types_mapper=_nullable_type if self._nullable else None
-        )
+        frame: pd.DataFrame = bare.to_pandas(types_mapper=self._type)
+        for name, index in self._stated.items():
+            frame[name] = index["start"] + index["step"] * np.arange(first, first + len(frame))
         return frame
+
+    def _type(self, kind: Any) -> Any:
+        """Return the pandas type of an arrow type, None for its usual one."""
+        return _foreign_type(kind) or (_nullable_type(kind) if self._nullable else None)
 
 
 def _index_columns(metadata: Mapping[bytes, bytes] | None) -> list[Any]:
@@ -87,6 +95,25 @@ def _may_miss_numbers(file: Any) -> bool:
                 if known is None or not known.has_null_count or known.null_count:
                     return True
     return False
+
+
+def _foreign_type(kind: Any) -> Any:
+    """Return a type for what pandas would hold as objects, of which the type is not known again."""
+    from pyarrow import types
+
+    tests = (types.is_nested, types.is_decimal, types.is_date, types.is_time, _is_bytes)
+    return pd.ArrowDtype(kind) if any(test(kind) for test in tests) else None
+
+
+def _is_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+    )
 
 
 def _nullable_type(kind: Any) -> Any:

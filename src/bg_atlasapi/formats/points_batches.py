@@ -2,7 +2,7 @@
 
 Formats, columns and complaints are those of ``points_files``. Parquet is read by batches of rows,
 of the coordinates only where that is all that is wanted; csv and tsv by chunks of lines; npy by
-blocks of bytes; cellfinder's XML, which is small, whole.
+blocks of bytes; cellfinder's XML by blocks of text.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from bg_atlasapi.formats import cellfinder_points
 from bg_atlasapi.formats.points_columns import coordinates_of, numbers_of
 from bg_atlasapi.formats.points_files import (
     READERS,
@@ -169,6 +170,10 @@ def _whole(job: _Job) -> Frames:
     yield job.chosen.read(job.stream)
 
 
+def _cellfinder(job: _Job) -> Frames:
+    yield from cellfinder_points.cells(job.stream, job.rows)
+
+
 def _separated(job: _Job, separator: str) -> Frames:
     types = {} if job.bare else _types_of_all_rows(job, separator)
     with read_separated(job.stream, separator, job.rows, **types) as frames:
@@ -193,7 +198,11 @@ def _types_of_all_rows(job: _Job, separator: str) -> dict[str, Any]:
 def _common_type(types: Sequence[Any]) -> Any:
     if len(set(types)) == 1 and types[0].kind in "iufb":
         return types[0]
-    return np.result_type(*types) if all(one.kind in "iuf" for one in types) else str
+    if not all(one.kind in "iuf" for one in types):
+        return str
+    common = np.result_type(*types)
+    # Numbers of 64 bits with and without a sign meet in a float, which would round them.
+    return common if common.kind != "f" or any(one.kind == "f" for one in types) else str
 
 
 def _npy(job: _Job) -> Frames:
@@ -222,9 +231,6 @@ def _parquet(job: _Job) -> Frames:
     from bg_atlasapi.formats.parquet_batches import ParquetTable
 
     file = ParquetTable(job.stream)
-    if not file.is_plain:
-        yield from _whole(job)
-        return
     head = file.head()
     refuse_repeated(head)
     names = [*job.coordinates(head)] if job.bare else file.names
@@ -239,5 +245,5 @@ _BATCHES: dict[str, Callable[[_Job], Frames]] = {
     "tsv": partial(_separated, separator="\t"),
     "parquet": _parquet,
     "npy": _npy,
-    "xml": _whole,
+    "xml": _cellfinder,
 }

@@ -12,7 +12,6 @@ import io
 import os
 import tokenize
 import warnings
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,15 +24,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.formats import cellfinder_points
 from bg_atlasapi.formats.points_columns import MISSING, coordinates_of, numbers_of
 from bg_atlasapi.formats.table_files import extension_of, need_pyarrow
 from bg_atlasapi.settings import PathLike
 
-_MARKERS = ("MarkerX", "MarkerY", "MarkerZ")
-_XML_ROOT = "CellCounter_Marker_File"
 _STREAM_NAMES = {"<stdin>": "standard input"}
 # Pandas 3 reads the number that was written; before, the last digit could differ.
 _EXACT: dict[str, Any] = {} if int(pd.__version__[0]) >= 3 else {"float_precision": "round_trip"}
+# What pandas makes of Ctrl-C while it reads (Python 3.11); of errors it says what they were.
+_INTERRUPTED = "Calling read(nbytes) on source failed"
 # What files that are missing or damaged make the parsers raise: they have no common error.
 _DAMAGED = (
     *(OSError, EOFError, MemoryError, SyntaxError, csv.Error),
@@ -151,6 +151,8 @@ def explained(name: str) -> Iterator[None]:
         raise InvalidInputError(f"{name} cannot be read: {error}") from error.__cause__
     except _DAMAGED as error:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if _INTERRUPTED in text:
+            raise KeyboardInterrupt from None
         reason = " ".join(text.split()).rstrip(".")
         raise InvalidInputError(f"{name} cannot be read: {reason}.") from error
 
@@ -207,6 +209,10 @@ def read_separated(
     """
     fields = _first_row(stream, separator)
     has_header = not _is_data(fields)
+    others = [one for one in ",;\t|" if one != separator and one in fields[0]]
+    if len(fields) == 1 and others:
+        advice = " (--format tsv)" if others[0] == "\t" else ""
+        raise ValueError(f"{others[0]!r} is between its fields, not {separator!r}{advice}")
     twice = [name for name in fields if fields.count(name) > 1]
     if has_header and twice:
         raise ValueError(f"two of its columns are called {twice[0]!r}")
@@ -298,30 +304,8 @@ def _read_parquet(stream: BinaryIO) -> pd.DataFrame:
     return frame.set_axis([str(column) for column in frame.columns], axis=1)
 
 
-class _WithoutDoctype(ET.TreeBuilder):
-    """Refuses the declaration that entities need, and with it files that blow up on reading."""
-
-    def doctype(self, *_declaration: object) -> None:
-        raise InvalidInputError("it has a DOCTYPE, which cellfinder never writes.")
-
-
 def _read_cellfinder(stream: BinaryIO) -> pd.DataFrame:
-    parser = ET.XMLParser(target=_WithoutDoctype())  # noqa: S314 - no DOCTYPE, no entities
-    root = ET.parse(stream, parser).getroot()  # noqa: S314 - as above
-    if root.tag != _XML_ROOT:
-        raise ValueError(f"its root is <{root.tag}>, not cellfinder's <{_XML_ROOT}>")
-    rows = list(_markers(root))
-    return pd.DataFrame(rows, columns=[*_MARKERS, "Type"])
-
-
-def _markers(root: ET.Element) -> Iterator[list[Any]]:
-    for group in root.iter("Marker_Type"):
-        kind = group.findtext("Type", "").strip()
-        for marker in group.iter("Marker"):
-            texts = [marker.findtext(name, "").strip() for name in _MARKERS]
-            if not all(map(_is_number, texts)):
-                raise ValueError(f"a marker of type {kind} is at {texts}, not three numbers")
-            yield [*map(float, texts), kind]
+    return next(cellfinder_points.cells(stream))
 
 
 READERS = {
@@ -329,6 +313,6 @@ READERS = {
     "tsv": Format(partial(_read_separated, separator="\t")),
     "parquet": Format(_read_parquet),
     "npy": Format(_read_npy),
-    "xml": Format(_read_cellfinder, coordinates=("MarkerZ", "MarkerY", "MarkerX"), unit="voxel"),
+    "xml": Format(_read_cellfinder, cellfinder_points.COORDINATES, unit="voxel"),
 }
 FORMATS = tuple(READERS)

@@ -68,9 +68,15 @@ def _json_values(column: pd.Series[Any]) -> Iterable[Any]:
     values = column.astype(object).tolist()
     missing = column.isna().tolist()
     return [
-        None if absent or (isinstance(value, float) and math.isinf(value)) else value
+        None if absent else _json_value(value)
         for value, absent in zip(values, missing, strict=True)
     ]
+
+
+def _json_value(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # a cell may hold an array
+        return [_json_value(one) for one in value.tolist()]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_output(path: Path) -> None:

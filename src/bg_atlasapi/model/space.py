@@ -158,10 +158,17 @@ def _as_array(points: Any) -> npt.NDArray[Any]:
         return np.where(np.ma.getmaskarray(points), np.nan, points.data)
     array = np.asarray(points)
     if array.dtype == object and hasattr(points, "to_numpy"):  # a table with missing values
+        kinds = {getattr(one, "kind", "O") for one in np.atleast_1d(points.dtypes)}
+        if kinds & set("bcmM"):  # would be cast to numbers that nobody meant
+            return array
         return np.asarray(points.to_numpy(dtype=np.float64, na_value=np.nan))
     return array
 
 
 def _describe(points: object) -> str:
     kind = getattr(points, "dtype", None)
-    return f"an array of {kind}" if kind is not None else f"{points!r}"[:60]
+    if kind is not None:
+        return f"an array of {kind}"
+    if hasattr(points, "dtypes"):
+        return f"a table of {', '.join(map(str, points.dtypes))}"[:60]
+    return f"{points!r}"[:60]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import numpy.typing as npt
+    import pandas as pd
+
+    from bg_atlasapi.formats.points_files import PointsTable
 
     Source = str | PathLike[str] | BinaryIO
     Columns = Sequence[str | int] | None
@@ -77,13 +83,56 @@ def points_in(
     return np.concatenate([points for points, _ in parts]), unit or parts[0][1] or "um"
 
 
-def lookup_to(
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The points of a file with their answers, some at a time.
+
+    Parameters
+    ----------
+    unit, coordinates
+        What the numbers were taken to be, and from which columns.
+    parts
+        Batches of points, and what ``atlas.lookup`` says of them; at least one, which may be empty.
+    """
+
+    unit: str
+    coordinates: tuple[str, str, str]
+    parts: Iterator[tuple[PointsTable, pd.DataFrame]]
+
+
+@contextmanager
+def answered(  # noqa: PLR0913 - one question, many ways
+    atlas: Any,
+    source: Source,
+    unit: str | None = None,
+    at: Any = None,
+    *,
+    nearest: bool = False,
+    columns: Columns = None,
+    file_format: str | None = None,
+    report: Report = silent,
+) -> Iterator[Answered]:
+    """Open a file of points to be looked up in parts; parameters and errors as in ``lookup_to``."""
+    from bg_atlasapi.formats.points_batches import open_points
+
+    with open_points(source, columns, file_format, report=report) as batches:
+        first = next(batches)
+        used = unit or first.unit or "um"
+        parts = (
+            (batch, atlas.lookup(batch.points, unit=used, at=at, nearest=nearest))
+            for batch in chain([first], batches)
+        )
+        yield Answered(used, first.coordinates, parts)
+
+
+def lookup_to(  # noqa: PLR0913 - one question, many ways
     atlas: Any,
     source: Source,
     target: str | PathLike[str],
     unit: str | None = None,
     at: Any = None,
     *,
+    nearest: bool = False,
     columns: Columns = None,
     report: Report = silent,
 ) -> int:
@@ -98,7 +147,7 @@ def lookup_to(
     target
         A .csv, .tsv, .parquet or .json file; whole, or not there. Its provenance goes with it, see
         ``formats.provenance``.
-    unit, at
+    unit, at, nearest
         As in ``atlas.lookup``.
     report
         Called with the bytes that were read, and those of the whole.
@@ -129,22 +178,17 @@ def lookup_to(
     1
     >>> folder.cleanup()
     """
-    from itertools import chain
-
     from bg_atlasapi.formats import table_files
-    from bg_atlasapi.formats.points_batches import open_points
     from bg_atlasapi.formats.provenance import provenance_of
 
     table_files.check_output(Path(target))
     rows = 0
-    with open_points(source, columns, report=report) as batches:
-        first = next(batches)
-        used = unit or first.unit or "um"
-        options = {"points": source, "unit": used, "at": at, "columns": first.coordinates}
-        stated = provenance_of(atlas, "lookup", options)
+    asked = answered(atlas, source, unit, at, nearest=nearest, columns=columns, report=report)
+    with asked as found:
+        options = {"unit": found.unit, "at": at, "nearest": nearest, "columns": found.coordinates}
+        stated = provenance_of(atlas, "lookup", {"points": source, **options})
         with table_files.table_writer(Path(target), stated) as add:
-            for batch in chain([first], batches):
-                answers = atlas.lookup(batch.points, unit=used, at=at)
+            for batch, answers in found.parts:
                 add(table_files.beside(batch.table, answers))
                 rows += len(answers)
     return rows

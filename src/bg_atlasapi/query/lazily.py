@@ -19,6 +19,7 @@ from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
 from bg_atlasapi.model.parallel import alone
 from bg_atlasapi.query import counting, sources
+from bg_atlasapi.query import nearest as nearest_query
 from bg_atlasapi.query import points as point_query
 from bg_atlasapi.query.counting import At, Rows, Tally
 from bg_atlasapi.query.sharing import SharedAtlas
@@ -32,15 +33,22 @@ _COMBINED = 16  # tallies that one task adds up
 
 
 def lookup(
-    atlas: Any, points: Any, unit: str = "um", at: At = None, *, columns: sources.Columns = None
+    atlas: Any,
+    points: Any,
+    unit: str = "um",
+    at: At = None,
+    *,
+    nearest: bool = False,
+    columns: sources.Columns = None,
 ) -> Any:
     """Say where points lie; parameters as in ``atlas.lookup``.
 
     Returns
     -------
     dask.dataframe.DataFrame
-        A partition for each of the points'. The categories of ``acronym`` and ``name`` are those
-        of the whole atlas, so that all partitions have the same.
+        A partition for each of the points'. The categories of ``acronym``, ``name`` and
+        ``nearest_acronym`` are those of the whole atlas, so that all partitions have the same. Rows
+        of an array are numbered; within each chunk where the lengths of chunks are not known.
 
     Raises
     ------
@@ -52,7 +60,8 @@ def lookup(
     dataframe = _dask_dataframe()
     subject = subject_of(atlas)
     subject.space.voxel_scale(unit)
-    ask = _Lookup(SharedAtlas.of(atlas), unit, at, _unlisted(atlas), _id_type(subject, at))
+    known = (_unlisted(atlas), _id_type(subject, at))
+    ask = _Lookup(SharedAtlas.of(atlas), unit, at, nearest, *known)
     empty = ask(np.empty((0, 3)))
     if sources.is_table(points):
         picked = points[sources.coordinates(points._meta, columns)]
@@ -151,23 +160,29 @@ class _Lookup:
     shared: SharedAtlas
     unit: str
     at: At
+    nearest: bool
     unlisted: tuple[int, ...]
     id_type: Any
 
     def __call__(self, points: Any, start: int = 0) -> pd.DataFrame:
         import pandas as pd
 
-        subject = subject_of(self.shared.open())
+        atlas = self.shared.open()
+        subject = subject_of(atlas)
         with alone():
             found = point_query.lookup(
                 subject.labels, subject.space, points, self.unit, self.at, subject.hemispheres
             )
-        terminology = subject.terminology
+            if self.nearest:
+                found = found.assign(**nearest_query.columns(atlas, points, self.unit, self.at))
         extra = [point_query.unlisted_label(label) for label in self.unlisted]
-        for name, texts in (("acronym", terminology.acronyms), ("name", terminology.names)):
+        for name in found.columns.intersection(["acronym", "name", "nearest_acronym"]):
+            terminology = subject.terminology
+            texts = terminology.names if name == "name" else terminology.acronyms
             every = dict.fromkeys([*texts, *extra, point_query.ELSEWHERE_LABEL])
             found[name] = found[name].cat.set_categories(list(every))
-        found["id"] = found["id"].astype(self.id_type)
+        for name in found.columns.intersection(["id", "nearest_id"]):
+            found[name] = found[name].astype(self.id_type)
         index = getattr(points, "index", None)
         return found.set_axis(pd.RangeIndex(start, start + len(found)) if index is None else index)
 
@@ -193,7 +208,7 @@ def _checked_array(points: Any, columns: sources.Columns) -> Any:
     """Return a Dask array of points, each of them whole in one chunk."""
     if columns is not None:
         raise InvalidInputError("columns= names columns of a table or file, not of a Dask array.")
-    if not hasattr(points, "to_delayed") or not hasattr(points, "rechunk"):
+    if not hasattr(type(points), "rechunk"):
         kind = type(points).__name__
         message = f"Points must be a Dask array of shape (N, 3) or a Dask DataFrame, got {kind}."
         raise InvalidInputError(message)

@@ -18,8 +18,8 @@ from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.parallel import spans, stream
 from bg_atlasapi.model.scan import Planes
 from bg_atlasapi.model.space import as_points
-from bg_atlasapi.query.answers import Answers
 from bg_atlasapi.query.geometry import Places, box_gaps_um, near_enough, places_of, voxels_of
+from bg_atlasapi.query.points import answers
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def labels_at(subject: Subject, places: Places) -> npt.NDArray[np.integer]:
 
 def columns(
     atlas: Any, points: npt.ArrayLike, unit: str, at: int | Sequence[object] | None
-) -> dict[str, npt.NDArray[Any]]:
+) -> dict[str, Any]:
     """Return the columns that ``lookup(nearest=True)`` adds."""
     found = nearest_of(atlas, points, unit)
-    answers = Answers(subject_of(atlas).labels, at)
-    named = answers.columns(answers.of(found.ids))
+    terminology = subject_of(atlas).terminology
+    named = answers(found.ids, terminology.index.positions(found.ids), terminology, at)
     return {
         "distance_um": found.distance_um,
         "nearest_id": named["id"],

@@ -269,19 +269,25 @@ def roll_up(located: Located, terminology: Terminology, at: int | Sequence[objec
     Labels that the terminology lacks have no ancestors: at a depth they stay themselves, among
     given structures they are elsewhere.
     """
-    rolled = _roll_up(replace(located, codes=located.codes.copy()), terminology, at)
-    np.maximum(rolled.codes, UNLISTED, out=rolled.codes)
-    rolled.codes[(rolled.ids == 0) & (located.ids != 0)] = 0
-    return rolled
+    codes = located.codes.copy()
+    ids = _roll_up(located.ids, codes, terminology, at)
+    np.maximum(codes, UNLISTED, out=codes)
+    codes[(ids == 0) & (located.ids != 0)] = 0
+    return replace(located, ids=ids, codes=codes)
 
 
-def _roll_up(located: Located, terminology: Terminology, at: int | Sequence[object]) -> Located:
+def _roll_up(
+    labels: npt.NDArray[np.integer],
+    codes: npt.NDArray[np.int32],
+    terminology: Terminology,
+    at: int | Sequence[object],
+) -> npt.NDArray[np.integer]:
     """Do so in blocks, in place of the codes; what is elsewhere gets the code ``_ELSEWHERE``."""
     table, gaps = ancestors_at(terminology, at)
     table = np.append(table, UNLISTED)  # at place -1
     if gaps:
         table[1:][table[1:] <= 0] = _ELSEWHERE
-    codes, count = located.codes, len(located.codes)
+    count = len(codes)
 
     def raise_codes(part: slice) -> int:
         codes[part] = table[codes[part]]
@@ -289,16 +295,16 @@ def _roll_up(located: Located, terminology: Terminology, at: int | Sequence[obje
         return int(terminology.ids[known].max(initial=0))
 
     largest = max(over_blocks(raise_codes, count, BLOCK), default=0)
-    wide = np.uint64 if located.ids.dtype == np.uint64 else np.int64
-    fits = located.ids.dtype if largest <= np.iinfo(located.ids.dtype).max else np.dtype(wide)
+    wide = np.uint64 if labels.dtype == np.uint64 else np.int64
+    fits = labels.dtype if largest <= np.iinfo(labels.dtype).max else np.dtype(wide)
     ids = np.empty(count, fits)
 
     def raise_ids(part: slice) -> None:
         ids[part] = terminology.ids[np.maximum(codes[part], 0)]
-        np.copyto(ids[part], located.ids[part], where=codes[part] == UNLISTED, casting="unsafe")
+        np.copyto(ids[part], labels[part], where=codes[part] == UNLISTED, casting="unsafe")
 
     over_blocks(raise_ids, count, BLOCK)
-    return replace(located, ids=ids)
+    return ids
 
 
 def lookup(
@@ -327,25 +333,42 @@ def lookup(
     import pandas as pd
 
     located = locate(labels, space, points, unit, hemispheres)
+    named = answers(located.ids, located.codes, labels.terminology, at)
+    where = {"hemisphere": sides(located.hemispheres), "inside": located.inside}
+    return pd.DataFrame({**named, **where}, copy=False)
+
+
+def answers(
+    ids: npt.NDArray[np.integer],
+    codes: npt.NDArray[np.int32],
+    terminology: Terminology,
+    at: int | Sequence[object] | None,
+) -> dict[str, Any]:
+    """Return the columns ``id``, ``acronym`` and ``name`` of labels, as in ``lookup``.
+
+    Parameters
+    ----------
+    ids, codes
+        The labels, shape ``(n,)``, and their codes as in ``Located``; the codes are used up.
+    terminology
+        The structures.
+    at
+        As in ``lookup``.
+    """
     if at is not None:
-        located = _roll_up(located, labels.terminology, at)
-    rows, extra = _label_rows(located, labels.terminology)
-    used = used_rows(rows, len(labels.terminology) + 1 + len(extra))
-    return pd.DataFrame(
-        {
-            "id": located.ids,
-            "acronym": by_row(rows, used, (*labels.terminology.acronyms, *extra)),
-            "name": by_row(rows, used, (*labels.terminology.names, *extra)),
-            "hemisphere": sides(located.hemispheres),
-            "inside": located.inside,
-        },
-        copy=False,
-    )
+        ids = _roll_up(ids, codes, terminology, at)
+    rows, extra = _label_rows(ids, codes, terminology)
+    used = used_rows(rows, len(terminology) + 1 + len(extra))
+    return {
+        "id": ids,
+        "acronym": by_row(rows, used, (*terminology.acronyms, *extra)),
+        "name": by_row(rows, used, (*terminology.names, *extra)),
+    }
 
 
 def acronyms(located: Located, terminology: Terminology, outside: str) -> npt.NDArray[np.object_]:
     """Return the acronym of each point: ``outside`` for code 0, "unlisted <id>" for code -1."""
-    rows, extra = _label_rows(replace(located, codes=located.codes.copy()), terminology)
+    rows, extra = _label_rows(located.ids, located.codes.copy(), terminology)
     texts = np.array([outside, *terminology.acronyms[1:], *extra], dtype=object)
     return texts[rows]
 
@@ -356,16 +379,16 @@ def unlisted_label(identifier: int) -> str:
 
 
 def _label_rows(
-    located: Located, terminology: Terminology
+    labels: npt.NDArray[np.integer], codes: npt.NDArray[np.int32], terminology: Terminology
 ) -> tuple[npt.NDArray[np.int32], list[str]]:
     """Return which label each point gets: a code, or the place of one of the extra labels after.
 
     They take the place of the codes: with millions of points, every copy counts.
     """
-    rows, extra = located.codes, []
+    rows, extra = codes, []
     first = len(terminology) + 1
     if (strange := rows == UNLISTED).any():
-        ids, place = np.unique(located.ids[strange], return_inverse=True)
+        ids, place = np.unique(labels[strange], return_inverse=True)
         rows[strange] = first + place
         extra = [unlisted_label(int(identifier)) for identifier in ids]
     if (elsewhere := rows == _ELSEWHERE).any():

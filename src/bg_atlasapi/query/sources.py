@@ -26,7 +26,8 @@ def is_lazy(points: Any) -> bool:
 
 def is_table(points: Any) -> bool:
     """Say whether points are a table with named columns, of pandas or Dask."""
-    return hasattr(points, "columns") and hasattr(points, "iloc")
+    # Asked of the type: a value that Dask has yet to make claims every attribute.
+    return hasattr(type(points), "columns") and hasattr(type(points), "iloc")
 
 
 def coordinates(frame: pd.DataFrame, columns: Columns = None) -> list[Any]:
@@ -47,11 +48,11 @@ def coordinates(frame: pd.DataFrame, columns: Columns = None) -> list[Any]:
     """
     from bg_atlasapi.formats.points_columns import coordinates_of
 
-    if columns is None and frame.shape[1] <= 3:
-        return list(frame.columns)
     named = frame.set_axis([str(column) for column in frame.columns], axis=1)
     if not named.columns.is_unique:
         raise InvalidInputError("The table of points has two columns of the same name.")
+    if columns is None and frame.shape[1] == 3:
+        return list(frame.columns)
     picked = coordinates_of(named, columns, None, "The table of points")
     return [frame.columns[named.columns.get_loc(one)] for one in picked]
 

@@ -174,8 +174,25 @@ def test_output_says_where_it_comes_from(tmp_path: Path) -> None:
         "points": "-",
         "unit": "mm",
         "at": None,
+        "nearest": False,
         "columns": ["x", "y", "z"],
     }
+
+
+def test_nearest(tmp_path: Path, atlas: BrainGlobeAtlas) -> None:
+    """The nearest region and its distance are shown, written, and in the JSON, missing or not."""
+    text = "x,y,z\n7100,3870,4500\n-500,3870,4500\n,,\n"
+    expected = atlas.lookup([[7100, 3870, 4500], [-500, 3870, 4500], [np.nan] * 3], nearest=True)
+    found = answer("-", "--nearest", stdin=text)
+    assert [row["nearest_acronym"] for row in found["points"]] == [*expected["nearest_acronym"]]
+    assert [row["distance_um"] for row in found["points"]] == [*expected["distance_um"][:2], None]
+    assert found["bg_atlasapi"]["options"]["nearest"] is True
+    shown = run("-", "--nearest", stdin=text).stdout
+    assert "distance_um" in shown
+    assert f"{expected['distance_um'][1]:.6g}" in shown
+    target = tmp_path / "out.parquet"
+    assert run("-", "--nearest", "-o", str(target), stdin=text).exit_code == 0
+    assert pd.read_parquet(target)["nearest_id"].tolist() == expected["nearest_id"].tolist()
 
 
 @pytest.mark.parametrize("extension", ["csv", "tsv", "parquet", "json"])

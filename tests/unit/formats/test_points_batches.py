@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,60 @@ def test_a_pipe_is_read_by_batches() -> None:
 
     parts = batches(Pipe(b"1,2,3\n4,5,6\n7,8,9\n"), 2)
     assert [part.points.tolist() for part in parts] == [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9]]]
+
+
+def test_cells_of_cellfinder_come_in_batches(tmp_path: Path) -> None:
+    """Markers are cut into batches of any length, each with the type of its group."""
+    marker = "<Marker><MarkerX>{}</MarkerX><MarkerY>1</MarkerY><MarkerZ>2</MarkerZ></Marker>"
+    groups = "".join(
+        f"<Marker_Type><Type>{kind}</Type>{''.join(map(marker.format, range(kind)))}</Marker_Type>"
+        for kind in (4, 0, 7)
+    )
+    path = tmp_path / "cells.xml"
+    path.write_text(f"<CellCounter_Marker_File>{groups}</CellCounter_Marker_File>")
+    whole = read_points(path)
+    assert whole.points[:, 2].tolist() == [*range(4), *range(7)]
+    assert whole.table["Type"].tolist() == ["4"] * 4 + ["7"] * 7
+    for rows in (1, 3, 11, 99):
+        parts = batches(path, rows)
+        assert max(len(part.table) for part in parts) <= rows
+        joined = pd.concat([part.table for part in parts], ignore_index=True)
+        pd.testing.assert_frame_equal(joined, whole.table)
+
+
+def test_memory_does_not_grow_with_cells_of_cellfinder(tmp_path: Path) -> None:
+    """Counting takes a small part of the memory that the file takes on disk."""
+    marker = "<Marker><MarkerX>1</MarkerX><MarkerY>1</MarkerY><MarkerZ>2</MarkerZ></Marker>\n"
+    path = tmp_path / "cells.xml"
+    text = f"<Marker_Type><Type>1</Type>{marker * 60_000}</Marker_Type>"
+    path.write_text(f"<CellCounter_Marker_File>{text}</CellCounter_Marker_File>")
+    tracemalloc.start()
+    with open_points(path, rows=500) as parts:
+        assert sum(len(part.points) for part in parts) == 60_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize("step", [1, -3])
+def test_a_stated_index_is_read_by_batches(tmp_path: Path, step: int) -> None:
+    """Numbered rows, whose numbers Parquet does not store, are cut like any others."""
+    frame = pd.DataFrame(np.random.default_rng(0).random((10, 3)), columns=["x", "y", "z"])
+    path = tmp_path / "cells.parquet"
+    frame.set_axis(pd.RangeIndex(7, 7 + 10 * step, step, name="cell")).to_parquet(path)
+    parts = batches(path, 3)
+    assert max(len(part.table) for part in parts) == 3
+    joined = pd.concat([part.table for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(joined, read_points(path).table)
+
+
+def test_large_numbers_in_text_are_not_rounded(tmp_path: Path) -> None:
+    """Ids of 64 bits, some past the largest with a sign, are written as they were."""
+    path = tmp_path / "cells.csv"
+    ids = ["9007199254740993", "12345678901234567891"]
+    path.write_text("cell,x,y,z\n" + "".join(f"{one},1,2,3\n" for one in ids))
+    found = [cell for part in batches(path, 1) for cell in part.table["cell"].astype(str)]
+    assert found == ids
 
 
 def test_indices_in_parquet(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -142,7 +143,8 @@ def test_a_header_alone_is_zero_points() -> None:
         ("x,y,z\n1,2,True\n", "'z' must hold numbers"),
         ("a,b\n1,2\n", "no columns x, y, z .* Found: a, b"),
         ("a,b,c,d\n1,2,3,4\n", "Found: a, b, c, d"),
-        ("x;y;z\n1;2;3\n", "Found: x;y;z"),
+        ("x;y;z\n1,5;2;3\n", "';' is between its fields, not ','"),
+        ("x\ty\tz\n1\t2\t3\n", r"'\\t' is between its fields, not ',' \(--format tsv\)"),
         ("x,X,y,z\n1,2,3,4\n", "Found: x, X, y, z"),
         ("x,y,z\n1,2,3,4\n", "more fields than its header"),
         ("x,y,z\n1,2,3\n1,2,3,4\n", "Expected 3 fields in line 3, saw 4"),
@@ -153,6 +155,28 @@ def test_wrong_tables(text: str, complaint: str) -> None:
     with pytest.raises(InvalidInputError, match=complaint) as caught:
         _csv(text)
     assert str(caught.value).startswith("the stream")
+
+
+def test_an_interrupt_is_not_a_damaged_file() -> None:
+    """Ctrl-C while a table is read ends the work; it is not said to be an error in the file."""
+
+    class Interrupted(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            if self.reads > 2:
+                signal.raise_signal(signal.SIGINT)
+            return super().read(size)
+
+        read1 = read
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_points(Interrupted(b"x,y,z\n" + b"1,2,3\n" * 300_000))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_wrong_arrays(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -174,6 +175,9 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception]]] = [
     (da.ones((4, 3)), {"unit": "inch"}, InvalidInputError),
     (da.ones((4, 3)), {"at": ["nowhere"]}, UnknownStructureError),
     (da.ones((4, 3)), {"columns": ["x", "y", "z"]}, InvalidInputError),
+    (pd.DataFrame(np.ones((2, 3)), columns=["x", "x", "y"]), {}, InvalidInputError),
+    (dd.from_pandas(pd.DataFrame({"x": [1.0], "y": 2.0}), npartitions=1), {}, InvalidInputError),
+    (dask.delayed([[1, 2, 3]]), {}, InvalidInputError),
     (Path("nowhere.csv"), {}, InvalidInputError),
     ("nowhere.parquet", {}, InvalidInputError),
 ]
@@ -187,6 +191,13 @@ def test_what_cannot_be_counted(
     """Bad points, units, columns, files and structures are refused at once, Dask's too."""
     with pytest.raises(error):
         getattr(atlas, question)(given, **options)
+
+
+def test_what_a_table_holds_is_said() -> None:
+    """A table that holds no numbers is described in one line, by the types of its columns."""
+    table = pd.DataFrame({"x": [True], "y": [1.0], "z": [1j]})
+    with pytest.raises(InvalidInputError, match="got a table of bool, float64, complex128"):
+        BrainGlobeAtlas("phantom_mouse_100um").count(table)
 
 
 def test_tables_of_pandas(atlas: BrainGlobeAtlas, points: np.ndarray) -> None:
@@ -252,3 +263,19 @@ def test_a_grouping_is_counted_by_its_groups(atlas: BrainGlobeAtlas, points: np.
     pd.testing.assert_frame_equal(atlas.count(lazy, at=grouped.grouping).compute(), expected)
     looked = atlas.lookup(lazy, at=grouped.grouping)["acronym"].compute().tolist()
     assert looked == grouped.lookup(points)["acronym"].tolist()
+
+
+@pytest.mark.parametrize("at", [None, 3, ["TH", "CTX"]])
+def test_dask_says_what_is_nearest(atlas: BrainGlobeAtlas, points: np.ndarray, at: Any) -> None:
+    """Part by part, of arrays and tables, the nearest regions are those of points in memory."""
+    expected = atlas.lookup(points, at=at, nearest=True)
+    assert (expected["distance_um"] > 0).any()
+    table = dd.from_pandas(pd.DataFrame(points, columns=["x", "y", "z"]), npartitions=3)
+    texts = {"acronym": str, "name": str, "nearest_acronym": str}
+    for lazy in (da.from_array(points, chunks=(1500, 2)), table):
+        looked = atlas.lookup(lazy, at=at, nearest=True)
+        found = looked.compute()
+        assert (found.dtypes == looked.dtypes).all()
+        pd.testing.assert_frame_equal(
+            found.astype(texts), expected.astype(texts), check_dtype=False
+        )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import InvalidInputError
@@ -127,3 +131,33 @@ def test_a_bad_row_far_down_leaves_no_file(
     with pytest.raises(InvalidInputError, match=r"row 34 says 'oops'"):
         atlas.count(source)
     assert [one.name for one in tmp_path.iterdir()] == ["cells.csv"]
+
+
+def test_any_column_of_parquet_comes_back(
+    tmp_path: Path, atlas: BrainGlobeAtlas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists, records, dates, decimals and bytes beside the points stay what they are."""
+    others = {
+        "list": pa.array([["a"], None, [], ["b", "c"], ["d"]]),
+        "fixed": pa.array([[1.0, 2.0]] * 5, pa.list_(pa.float64(), 2)),
+        "record": pa.array([{"a": 1, "b": "x"}] * 5),
+        "map": pa.array([[("a", 1)]] * 5, pa.map_(pa.string(), pa.int64())),
+        "date": pa.array([date(2020, 1, 1 + place) for place in range(5)]),
+        "time": pa.array([time(1, 2), None] + [time(3, 4)] * 3),
+        "decimal": pa.array([Decimal("1.25")] * 4 + [None]),
+        "bytes": pa.array([b"ab", None, b"", b"\xff", b"c"]),
+        "whole": pa.array([None, None, None, 1, 2]),
+    }
+    places = {"x": pa.array([7100.0] * 5), "y": [Decimal(3870)] * 5, "z": [4500] * 5}
+    source = tmp_path / "cells.parquet"
+    parquet.write_table(pa.table({**places, **others}), source)
+    monkeypatch.setattr(points_batches, "ROWS", 2)
+    assert lookup_to(atlas, source, tmp_path / "answers.parquet") == 5
+    found = parquet.read_table(tmp_path / "answers.parquet")
+    assert found["acronym"].to_pylist() == ["TH"] * 5
+    for name, column in others.items():
+        assert found[name].to_pylist() == column.to_pylist(), name
+    lookup_to(atlas, source, tmp_path / "answers.json")
+    rows = json.loads((tmp_path / "answers.json").read_text())
+    assert [row["list"] for row in rows] == others["list"].to_pylist()
+    assert rows[0]["date"] == "2020-01-01"

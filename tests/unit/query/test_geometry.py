@@ -303,6 +303,9 @@ def test_lookup_says_what_is_nearest() -> None:
     rolled = atlas.lookup(points, at=["CTX"], nearest=True)
     assert rolled["nearest_acronym"].tolist() == ["Elsewhere", "CTX", "Outside atlas"]
     assert len(pickle.dumps(atlas)) < 2000
+    for rows in (table, rolled, atlas.lookup([], nearest=True)):
+        assert rows["nearest_id"].dtype == rows["id"].dtype
+        assert rows["nearest_acronym"].dtype == "category"
 
 
 POINT_QUESTIONS = {
