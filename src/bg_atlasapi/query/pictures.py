@@ -215,10 +215,13 @@ def described(
     if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__"):
         return image, None, None
     try:
-        return np.asarray(image), None, None
-    except (TypeError, ValueError) as error:
+        array = np.asarray(image)
+    except (TypeError, ValueError):
+        array = np.empty((), object)
+    if array.dtype.kind == "O" and not array.shape:
         message = f"The {what} must be an array or a path, got {type(image).__name__}."
-        raise InvalidInputError(message) from error
+        raise InvalidInputError(message)
+    return array, None, None
 
 
 def check_type(source: Any, what: str) -> None:
