@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,11 @@ from bg_atlasapi.model.hemispheres import StoredHemispheres
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
+from bg_atlasapi.query import counting
 from bg_atlasapi.query.coverage import coverage_of
 from bg_atlasapi.query.group_rules import Source, Wish, grouping_of
 from bg_atlasapi.query.grouping import Grouping
+from bg_atlasapi.query.measuring import measure
 from bg_atlasapi.query.points import locate, roll_up
 from bg_atlasapi.query.subject import Subject
 
@@ -122,6 +125,8 @@ def test_every_way_to_read_a_grouping_agrees_with_the_definition(
     assert np.array_equal(labels.source.read(), truth)
     assert np.array_equal(np.concatenate(list(labels.source.slabs())), truth)
     assert np.array_equal(scanned(labels), truth)
+    some = labels.scan(lambda scan: scan.ids[scan.some(1, len(truth)).codes])
+    assert np.array_equal(some, truth[1:])
     found = locate(labels, subject.space, centres(truth.shape), "voxel")
     assert found.ids.tolist() == truth.reshape(-1).tolist()
     for identifier, code in zip(found.ids.tolist(), found.codes.tolist(), strict=True):
@@ -237,3 +242,34 @@ def test_groupings_chain(subject: Subject, first: int, second: int) -> None:
     assert np.array_equal(twice.source.read(), direct.source.read())
     assert np.array_equal(scanned(twice), direct.source.read())
     assert np.array_equal(twice.ids(), direct.source.read())
+
+
+@given(subjects(), wishes(), st.integers(0, 9))
+def test_group_then_count_is_count_then_group(subject: Subject, wish: Wish, seed: int) -> None:
+    """Points, and images, by group are those by structure put together; both sides, too."""
+    numbers = np.random.default_rng(seed)
+    grouping = grouping_of(subject, wish, HERE)
+    labels = grouped(subject, grouping)
+    over = Subject(labels, subject.space, subject.hemispheres)
+    points = numbers.uniform(-0.5, 7, (50, 3))
+    image = numbers.integers(0, 2**16, subject.space.shape).astype(np.uint16)
+    for ask, own in (
+        (lambda asked: counted(asked, points), ["own"]),
+        (lambda asked: measure(asked, image, ("n", "sum")), ["own_n", "own_sum"]),
+    ):
+        before = ask(subject)
+        before["id"] = [group_of(grouping, one) for one in before["id"].tolist()]
+        expected, found = (table.groupby("id")[own].sum() for table in (before, ask(over)))
+        every = found.index  # an image has no row of what is outside, and labels only if met
+        assert expected.index.difference(every).tolist() in ([], [0])
+        pd.testing.assert_frame_equal(found, expected.reindex(every, fill_value=0))
+    total = counted(over, points).set_index("id")
+    for code in range(1, len(labels.terminology) + 1):
+        below = labels.terminology.ids[code : int(labels.terminology.last[code]) + 1]
+        assert total["total"][labels.terminology.ids[code]] == total["own"][below].sum()
+
+
+def counted(subject: Subject, points: npt.NDArray[Any]) -> pd.DataFrame:
+    """Return points by structure, a row each."""
+    rows = counting.Rows.of(subject.terminology, None)
+    return counting.table(counting.tally_of(subject, points, "voxel"), subject, rows, zeros=True)
