@@ -215,4 +215,4 @@ class ChecksumError(RemoteError):
 
 
 class GroupingWarning(UserWarning):
-    """Groups of an atlas overlap: which of them gets the structures that several claim."""
+    """Groups of an atlas overlap, or were made for another atlas; which, and what becomes of it."""

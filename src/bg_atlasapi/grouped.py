@@ -29,21 +29,36 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _NO_NAME = re.compile(r"[^A-Za-z0-9.+-]+")  # what no folder of an atlas has in its name
+_VOXEL_SIZE = re.compile(r"_[\d.]+um$")  # at the end of the name of a published atlas
 # What a store says of its components is not true of groups.
 _OF_COMPONENTS = ("location", "terminology", "annotation_set")
 _COUNTED_AT_ONCE = 256 << 20  # voxels: a second; of larger ones the repr says how to ask
 
 
 def grouped_atlas(base: Any, wish: Wish) -> GroupedAtlas:
-    """Group an atlas as wished, and warn of what overlaps; see ``atlas.group``."""
+    """Group an atlas as wished, warn of what overlaps or is of another atlas; see ``group``."""
     name = getattr(base, "atlas_name", None) or base.metadata.get("name", "")
     source = Source(str(name), str(base.metadata.get("version", "")), base.root_dir)
     grouping = grouping_of(base._subject(every_voxel=wish.min_volume_mm3 is not None), wish, source)
     atlas = GroupedAtlas(base, grouping)
+    if _stem(grouping.atlas) not in ("", _stem(source.name)):
+        warnings.warn(_stranger_text(grouping, source), GroupingWarning, stacklevel=3)
     overlaps = atlas._arrangement.overlaps
     if overlaps and not is_remapping(wish.by):  # who maps each structure says what is to be
         warnings.warn(_overlap_text(base, atlas._arrangement), GroupingWarning, stacklevel=3)
     return atlas
+
+
+def _stem(name: str) -> str:
+    """Return the name of an atlas of any voxel size."""
+    return _VOXEL_SIZE.sub("", name)
+
+
+def _stranger_text(grouping: Grouping, source: Source) -> str:
+    return (
+        f"The grouping {grouping.name!r} was made for {grouping.atlas}, this atlas is "
+        f"{source.name}: the same ids may be other structures here."
+    )
 
 
 def _overlap_text(base: Atlas, arrangement: Arrangement) -> str:

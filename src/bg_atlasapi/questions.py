@@ -276,7 +276,7 @@ class Questions(Holdings):
         -----
         GroupingWarning
             If named groups, or those of a grouping, overlap: the deepest of nested structures
-            wins.
+            wins. If a grouping says that it was made for another atlas, of any voxel size.
 
         Raises
         ------

@@ -28,6 +28,7 @@ from bg_atlasapi.query import nearest as nearest_query
 from bg_atlasapi.query.coverage import coverage_of
 from bg_atlasapi.query.group_rules import Source, Wish, grouping_of
 from bg_atlasapi.query.grouping import Grouping
+from bg_atlasapi.query.measuring import measure
 from bg_atlasapi.query.points import locate, lookup, roll_up
 from bg_atlasapi.query.subject import Subject
 
@@ -131,6 +132,8 @@ def test_every_way_to_read_a_grouping_agrees_with_the_definition(
     assert np.array_equal(labels.source.read(), truth)
     assert np.array_equal(np.concatenate(list(labels.source.slabs())), truth)
     assert np.array_equal(scanned(labels), truth)
+    some = labels.scan(lambda scan: scan.ids[scan.some(1, len(truth)).codes])
+    assert np.array_equal(some, truth[1:])
     found = locate(labels, subject.space, centres(truth.shape), "voxel")
     assert found.ids.tolist() == truth.reshape(-1).tolist()
     for identifier, code in zip(found.ids.tolist(), found.codes.tolist(), strict=True):
@@ -310,3 +313,20 @@ def test_groupings_chain(subject: Subject, first: int, second: int) -> None:
     assert np.array_equal(twice.source.read(), direct.source.read())
     assert np.array_equal(scanned(twice), direct.source.read())
     assert np.array_equal(twice.ids(), direct.source.read())
+
+
+@given(subjects(), wishes(), st.integers(0, 9))
+def test_to_group_and_measure_is_to_measure_and_group(
+    subject: Subject, wish: Wish, seed: int
+) -> None:
+    """What an image holds by group is what it holds by structure, put together."""
+    grouping = grouping_of(subject, wish, HERE)
+    image = np.random.default_rng(seed).integers(0, 2**16, subject.space.shape).astype(np.uint16)
+    before = measure(subject, image, ("n", "sum"))
+    before["id"] = [group_of(grouping, one) for one in before["id"].tolist()]
+    after = measure(seen_through(subject, grouping), image, ("n", "sum"))
+    own = ["own_n", "own_sum"]
+    expected, found = (table.groupby("id")[own].sum() for table in (before, after))
+    every = found.index  # an image has no row of what is outside, and labels only if met
+    assert expected.index.difference(every).tolist() in ([], [0])
+    pd.testing.assert_frame_equal(found, expected.reindex(every, fill_value=0))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import math
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -422,6 +424,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (None, {"min_volume_mm3": "1"}, "positive"),
     (None, {"prune": ["root"]}, "leave nothing"),
     (None, {"prune": 2.5}, "takes structures"),
+    ({"root": ["CTX"]}, {}, "'root' is the root"),
     (None, {"collapse": True}, "takes structures"),
     (None, {"lateralise": 1}, "True or False"),
     (3, {"name": 5}, "is a text"),
@@ -459,6 +462,20 @@ def test_a_grouping_of_another_atlas_lists_what_is_missing(
         other.group(atlas.group(["TH", "CTX"]).grouping)
     with pytest.raises(AtlasError, match="Open the atlas itself"):
         type(atlas.group(2)).from_path(tmp_path)
+
+
+def test_a_grouping_of_another_atlas_warns_where_ids_happen_to_exist(
+    atlas: BrainGlobeAtlas,
+) -> None:
+    """The same ids may mean other regions; another voxel size or version of the atlas may not."""
+    made = atlas.group(["TH", "CTX"]).grouping
+    strange = dataclasses.replace(made, atlas="allen_mouse_25um")
+    with pytest.warns(GroupingWarning, match="made for allen_mouse_25um, this atlas is phantom"):
+        atlas.group(strange)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("phantom_mouse_25um", "phantom_mouse_12.5um", "phantom_mouse", ""):
+            atlas.group(dataclasses.replace(made, atlas=name, version="9.9"))
 
 
 def test_ids_that_leave_no_room(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def measure(  # noqa: PLR0913 - one parameter an option
     if output is not None:
         table_files.check_output(output)
     atlas = open_atlas(atlas_name, version)
-    asked, within = atlas._asked_at(parse_at(at, atlas))
+    asked_at = parse_at(at, atlas)
+    asked, within = atlas._asked_at(asked_at)
     names = [name.strip() for name in statistics.split(",") if name.strip()]
     options: dict[str, Any] = {
         "statistics": names,
@@ -108,7 +109,8 @@ def measure(  # noqa: PLR0913 - one parameter an option
     }
     with progress_bar.shown() as report:
         answers = measuring.measure(asked, image, report=report, **options)
-    record = provenance.provenance_of(atlas, "measure", {"image": str(image), **options, "at": at})
+    stated = {"image": str(image), **options, "at": asked_at}
+    record = provenance.provenance_of(atlas, "measure", stated)
     if output is not None:
         table_files.write_table(answers, output, provenance=record)
     if as_json:
@@ -137,7 +139,7 @@ def _show(answers: pd.DataFrame, names: list[str], output: Path | None) -> None:
         return
     measured = answers[answers["volume_mm3"] > 0]
     if measured.empty:
-        note("No voxel of the image lies in a region.")
+        note("No voxel of the image counts: each is outside all regions, left out, or NaN.")
         return
     columns = ["volume_mm3", *names]
     largest = measured.sort_values("volume_mm3", ascending=False, kind="stable").head(_ROWS_SHOWN)

@@ -18,7 +18,7 @@
     }
 
 ``structures`` are ids of the atlas; each stands for itself and all below it, the deepest wins. Only
-``name`` and ``groups`` are required, and of a group ``id``, ``acronym`` and ``structures``.
+``groups`` are required, and of a group ``id``, ``acronym`` and, but for the root, ``parent``.
 """
 
 from __future__ import annotations

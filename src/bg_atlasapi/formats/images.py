@@ -7,6 +7,7 @@ into memory. What its axes mean is said as far as the file says it. Nothing here
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import AtlasError, InvalidInputError
+from bg_atlasapi.errors import AtlasError, InvalidAtlasError, InvalidInputError
 from bg_atlasapi.formats.checks import no_check
 from bg_atlasapi.formats.tiff import TiffVolume
 from bg_atlasapi.formats.tools.volume_files import need_nibabel
@@ -113,19 +114,26 @@ def open_image(path: str | Path, spacing_um: Sequence[float] | None = None) -> S
         If there is no such file, it is of no kind that is known, or it is damaged.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        raise InvalidInputError(f"There is no image {path}.")
     try:
-        if path.is_dir():
-            return _open_zarr(path, spacing_um)
-        for ending, opened in _OPENERS.items():
-            if path.name.lower().endswith(ending):
-                return opened(path)
+        return _opened(path, spacing_um)
+    except InvalidAtlasError as error:
+        reasons = "; ".join(map(str, error.findings))
+        raise InvalidInputError(f"{path} cannot be read as an image: {reasons}") from error
     except InvalidInputError:
         raise
     except (AtlasError, OSError, EOFError, ValueError, zlib.error) as error:
         message = f"{path} cannot be read as an image; it may be cut short ({error})."
         raise InvalidInputError(message) from error
+
+
+def _opened(path: Path, spacing_um: Sequence[float] | None) -> StoredImage:
+    if not path.exists():
+        raise InvalidInputError(f"There is no image {path}.")
+    if path.is_dir():
+        return _open_zarr(path, spacing_um)
+    for ending, opener in _OPENERS.items():
+        if path.name.lower().endswith(ending):
+            return opener(path)
     raise InvalidInputError(f"{path} is no image that can be read here: {_KINDS}.")
 
 
@@ -147,36 +155,46 @@ def _open_npy(path: Path) -> StoredImage:
 def _open_nifti(path: Path) -> StoredImage:
     need_nibabel()
     nib: Any = import_module("nibabel")
+    wrong = (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        gzip.BadGzipFile,
+        KeyError,  # a unit that there is not
+        OverflowError,  # lengths and offsets that no file has
+    )
     try:
-        image = nib.load(path)
-        stored = image.dataobj
-        array = stored.get_unscaled() if hasattr(stored, "get_unscaled") else np.asarray(stored)
-    except (nib.filebasedimages.ImageFileError, gzip.BadGzipFile) as error:
+        return _nifti(nib, nib.load(path), str(path))
+    except wrong as error:
         message = f"{path} is no NIfTI file, or it is damaged ({error})."
         raise InvalidInputError(message) from error
+
+
+def _nifti(nib: Any, image: Any, where: str) -> StoredImage:
+    stored, header = image.dataobj, image.header
+    array = stored.get_unscaled() if hasattr(stored, "get_unscaled") else np.asarray(stored)
     slope, intercept = getattr(stored, "slope", 1), getattr(stored, "inter", 0)
     shape = array.shape
     while len(shape) > 3 and shape[-1] == 1:  # a series of one
         shape = shape[:-1]
     array = array.reshape(shape, order="F") if shape != array.shape else array
     source = array if (slope, intercept) == (1, 0) else Scaled(array, slope, intercept)
-    header, factor = image.header, 1e3
+    factor = 1e3
     if "xyzt_units" in header:
         factor = _UM_PER_UNIT.get(header.get_xyzt_units()[0], 1e3)
     sizes = [float(size) * factor for size in nib.affines.voxel_sizes(image.affine)]
-    spacing = (sizes[0], sizes[1], sizes[2])
+    if not all(0 < size < math.inf for size in sizes):
+        raise InvalidInputError(f"The header of {where} says no voxel size: {sizes} µm.")
     known = "sform_code" not in header or header["sform_code"] > 0 or header["qform_code"] > 0
-    orientation = _orientation(image.affine, path) if known else None
-    return StoredImage(source, spacing, orientation, str(path))
+    orientation = _orientation(nib, image.affine, where) if known else None
+    return StoredImage(source, (sizes[0], sizes[1], sizes[2]), orientation, where)
 
 
-def _orientation(affine: Any, path: Path) -> str:
+def _orientation(nib: Any, affine: Any, where: str) -> str:
     """Return the side of index 0 of each axis."""
-    nib: Any = import_module("nibabel")
     directions = affine[:3, :3] / nib.affines.voxel_sizes(affine)
-    if not np.isfinite(directions).all() or (np.abs(directions).max(axis=0) < _STRAIGHT).any():
+    if (np.abs(directions).max(axis=0) < _STRAIGHT).any():
         message = (
-            f"The axes of {path} lie aslant to left-right, front-back and top-bottom, so they "
+            f"The axes of {where} lie aslant to left-right, front-back and top-bottom, so they "
             "cannot be matched with those of an atlas; resample the image first."
         )
         raise InvalidInputError(message)

@@ -107,7 +107,7 @@ def provenance_of(
     named = inventory.identify(root_dir) if root_dir is not None else None
     metadata = atlas.metadata
     grouping = getattr(atlas, "grouping", None)
-    told = {} if grouping is None else {"grouping": grouping.name, **grouping.stamp()}
+    told = {} if grouping is None else _plain(grouping)
     name = getattr(atlas, "atlas_name", None) or (named[1] if named else metadata.get("name", ""))
     return Provenance(
         atlas=str(name),
@@ -145,6 +145,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
+    if hasattr(value, "stamp"):  # a grouping
+        return {"grouping": value.name, **value.stamp()}
     if hasattr(value, "tolist"):  # numpy's numbers and arrays
         return _plain(value.tolist())
     if isinstance(value, float) and value - value != 0:  # NaN and infinity, which JSON lacks

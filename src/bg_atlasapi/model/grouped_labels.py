@@ -137,6 +137,10 @@ class GroupedScan(Scan):
 
         return self._below.over(translated, before=before, report=report)
 
+    def some(self, first: int, stop: int) -> Planes:
+        """Return planes as if the volume began with them; only these are read."""
+        return Planes(0, self._grouped(self._below.some(first, stop).codes, first), None)
+
     def _grouped(self, below: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         rows = None if self._sides is None else self._sides.planes(first, first + len(below))
         return self._translation.codes(below, rows)

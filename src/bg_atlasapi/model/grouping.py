@@ -27,6 +27,7 @@ _SIDE_NAMES = {"L": "left", "R": "right"}
 _LARGEST = 2**32 - 1
 _END = 2**63
 _SHOWN = 10
+_DEEPEST = 1000  # a hundred times what makes sense; each group keeps its way to the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +180,22 @@ def _twice(what: str, values: Iterable[object]) -> list[str]:
 
 
 def _cycles(groups: Sequence[Group]) -> list[str]:
+    """Return what is wrong with who lies below whom: in a circle, or without end."""
     parents = {group.id: group.parent for group in groups}
-    sound: set[int | None] = {None}
+    depths: dict[int | None, int] = {None: 0}
     for group in groups:
-        way: set[int | None] = set()
+        way: dict[int | None, None] = {}
         at: int | None = group.id
-        while at not in sound and at not in way:
-            way.add(at)
+        while at not in depths and at not in way:
+            way[at] = None
             at = parents.get(at) if at is not None else None
         if at in way:
             return [f"Group {group.acronym!r} lies below itself."]
-        sound |= way
+        for one in reversed(way):
+            depths[one] = depths[at] + 1
+            at = one
+        if depths[group.id] > _DEEPEST:
+            return [f"Group {group.acronym!r} lies below more than {_DEEPEST} others."]
     return []
 
 

@@ -172,7 +172,7 @@ class Moments:
             n = runs.total(lengths)
             total = runs.total(np.add.reduceat(values, runs.starts))
             near = divided(total, n, nothing=0)
-            values -= np.repeat(near[runs.slots], lengths)
+            _subtract(runs, values, np.repeat(near[runs.slots], lengths))
             rest = runs.total(np.add.reduceat(values, runs.starts))
             rest = divided(rest, n, nothing=0)
             values *= values
@@ -234,6 +234,18 @@ def divided(above: Array, below: Array, nothing: float = math.nan) -> npt.NDArra
     with np.errstate(all="ignore"):
         np.divide(above, below, out=answer, where=below != 0)
     return answer
+
+
+def _subtract(runs: Runs, values: Array, near: Array) -> None:
+    """Take numbers from the values of runs; of 64-bit whole numbers nothing is rounded before."""
+    flat = runs.flat
+    if flat.dtype.kind not in "iu" or flat.dtype.itemsize < 8:
+        values -= near
+        return
+    kind = flat.dtype.type
+    np.multiply(flat >> kind(_HALF), float(1 << _HALF), out=values)
+    values -= near
+    values += flat & kind(_MASK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +351,8 @@ class Counts:
     @classmethod
     def of(cls, runs: Runs, threshold: float) -> Self:
         """Count in runs."""
-        over = (runs.flat > threshold).astype(np.int32)
+        # Not in the image's own type: it may round the threshold, or be too small for it.
+        over = (runs.flat > np.float64(threshold)).astype(np.int32)
         return cls(runs.total(np.add.reduceat(over, runs.starts)).astype(np.int64))
 
     def plus(self, other: Self) -> Self:

@@ -79,12 +79,12 @@ def grid_of(
         raise InvalidInputError(message)
     sizes = _guessed(space, shape) if spacing_um is None else as_spacing(spacing_um)
     first, second, third = (int(length) for length in shape)
-    if sizes is None or not _covers(space, shape, sizes):
+    if sizes is None or not covers(space, shape, sizes):
         raise InvalidInputError(_apart(space, shape, sizes, what))
     if same_spacing(sizes, space.spacing_um) and tuple(shape) == space.shape:
         return Grid((first, second, third), space.spacing_um, None)
     places = tuple(
-        _places(length, size, own, count)
+        places_along(length, size, own, count)
         for length, size, own, count in zip(
             shape, sizes, space.spacing_um, space.shape, strict=True
         )
@@ -92,7 +92,16 @@ def grid_of(
     return Grid((first, second, third), sizes, places)
 
 
-def _places(length: int, size: float, own: float, count: int) -> npt.NDArray[np.intp]:
+def places_along(length: int, size: float, own: float, count: int) -> npt.NDArray[np.intp]:
+    """Return, along one axis, in which voxel of an atlas the centre of each of an image's lies.
+
+    Parameters
+    ----------
+    length, size
+        Voxels of the image, and their size.
+    own, count
+        Size of the atlas's voxels, and how many there are; -1 is answered past them.
+    """
     centres = (np.arange(length) + 0.5) * size / own
     near = np.rint(centres)
     centres = np.where(np.abs(centres - near) < _NEARLY, near, centres)
@@ -100,7 +109,7 @@ def _places(length: int, size: float, own: float, count: int) -> npt.NDArray[np.
     return np.where(places < count, places, -1)
 
 
-def _covers(space: CoordinateSpace, shape: Sequence[int], sizes: Sequence[float]) -> bool:
+def covers(space: CoordinateSpace, shape: Sequence[int], sizes: Sequence[float]) -> bool:
     """Say whether an image is as large as the atlas, but for less than a voxel of either."""
     if same_spacing(sizes, space.spacing_um):
         return tuple(shape) == space.shape

@@ -290,6 +290,8 @@ def _named(tree: Terminology, by: Mapping[Any, Any], outside: Kept) -> list[Grou
     for (name, structures), identifier in zip(by.items(), ids, strict=True):
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"The name of a group is a text, got {name!r}.")
+        if name == groups[0].acronym:
+            raise InvalidInputError(f"{name!r} is the root, above all groups; choose another name.")
         codes = list(dict.fromkeys(tree.code(one) for one in structures))
         if not codes:
             raise InvalidInputError(f"The group {name!r} lists no structures.")

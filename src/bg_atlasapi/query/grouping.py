@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -57,14 +57,15 @@ class Grouping(GroupSet):
         Parameters
         ----------
         path
-            The file.
+            The file. One that says no name gives its own.
 
         Raises
         ------
         InvalidInputError
             If the file cannot be read, or is no grouping; says all that is wrong with it.
         """
-        return cls._of(grouping_files.read(Path(path)))
+        found = grouping_files.read(Path(path))
+        return cls._of(found if found.name else replace(found, name=Path(path).stem))
 
     def stamp(self) -> dict[str, str]:
         """Return what tells this grouping from others in a record of where results come from."""

@@ -16,6 +16,7 @@ from bg_atlasapi.model.labels import LabelVolume
 from bg_atlasapi.model.levels import same_spacing
 from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.query.grids import covers, places_along
 from bg_atlasapi.query.subject import Subject
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def joint_counts(a: Subject, b: Subject) -> JointCounts:
     swapped = volumes[0] > volumes[1] * (1 + _CLOSE)
     fine, coarse = (b, a) if swapped else (a, b)
     same = same_spacing(a.space.spacing_um, b.space.spacing_um)
-    at = [_nearest(fine.space, coarse.space, axis) for axis in range(3)]
+    finer, coarser = fine.space, coarse.space
+    axes = zip(finer.shape, finer.spacing_um, coarser.spacing_um, coarser.shape, strict=True)
+    at = [places_along(*axis) for axis in axes]
     keys, voxels, ids_fine, ids_coarse = fine.labels.scan(
         lambda scan: _counted(scan, coarse.labels, None if same else at)
     )
@@ -83,12 +86,7 @@ def joint_counts(a: Subject, b: Subject) -> JointCounts:
 
 def _require_one_space(a: CoordinateSpace, b: CoordinateSpace) -> None:
     """Raise unless two volumes cover the same box, to within a voxel of the coarser."""
-    extents = [[n * size for n, size in zip(s.shape, s.spacing_um, strict=True)] for s in (a, b)]
-    sizes = [max(pair) for pair in zip(a.spacing_um, b.spacing_um, strict=True)]
-    off = [abs(one - other) for one, other in zip(*extents, strict=True)]
-    alike = same_spacing(a.spacing_um, b.spacing_um)
-    fits = a.shape == b.shape if alike else all(o < s for o, s in zip(off, sizes, strict=True))
-    if a.orientation != b.orientation or not fits:
+    if a.orientation != b.orientation or not covers(a, b.shape, b.spacing_um):
         raise InvalidInputError(
             "Only annotations in one space can be compared, voxel by voxel. The first has "
             f"{space_text(a)}; the second {space_text(b)}."
@@ -100,14 +98,6 @@ def space_text(space: CoordinateSpace) -> str:
     shape = " × ".join(map(str, space.shape))
     sizes = " × ".join(f"{size:g}" for size in space.spacing_um)
     return f"{shape} voxels of {sizes} µm, orientation {space.orientation!r}"
-
-
-def _nearest(fine: CoordinateSpace, coarse: CoordinateSpace, axis: int) -> Indices:
-    """Return the coarser voxel at the centre of each finer one along an axis; past the end −1."""
-    centres = (np.arange(fine.shape[axis]) + 0.5) * fine.spacing_um[axis]
-    found = np.floor(centres / coarse.spacing_um[axis]).astype(np.intp)
-    found[found >= coarse.shape[axis]] = -1
-    return np.asarray(found)
 
 
 def _counted(

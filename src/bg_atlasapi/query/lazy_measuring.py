@@ -27,8 +27,9 @@ from bg_atlasapi.query.measuring import (
     sums_of,
     table_of,
     together,
+    unmasked,
 )
-from bg_atlasapi.query.pictures import Picture, Planes, check_type, described
+from bg_atlasapi.query.pictures import Picture, Planes, check_type, source_in
 from bg_atlasapi.query.sharing import SharedAtlas
 from bg_atlasapi.query.statistics import Sums, Wanted
 from bg_atlasapi.query.subject import Subject, subject_of
@@ -79,6 +80,12 @@ def measure(atlas: Any, subject: Subject, image: Any, exclude: Any, asked: Asked
     from dask import delayed
 
     check_type(image, "image")
+    if any(math.isnan(length) for length in image.shape):
+        message = (
+            f"The image has the shape {image.shape}: how large its chunks are is not known; call "
+            "its compute_chunk_sizes() first."
+        )
+        raise InvalidInputError(message)
     grid = grid_of(subject.space, image.shape, asked.resolution)
     rows_of(subject.terminology, np.empty(0), asked.at)  # refuses a wrong at= before the work
     shared = SharedAtlas.of(atlas)
@@ -105,15 +112,23 @@ def _masks(subject: Subject, exclude: Any, grid: Grid, chunks: Any) -> list[Any]
     if exclude is None:
         return [None] * len(chunks[0])
     import dask.array as da
+    from dask import delayed
 
-    source, _, orientation = described(exclude, subject.space, "exclusion mask")
-    check_type(source, "exclusion mask")
+    source, _ = source_in(subject.space, exclude, "exclusion mask")
     require_same(grid, dataclasses.replace(grid, shape=tuple(source.shape)))
-    if orientation not in (None, subject.space.orientation):
-        message = "With a dask image, the exclusion mask must have the atlas's orientation."
-        raise InvalidInputError(message)
-    lazy = source if isinstance(source, da.Array) else da.from_array(source, chunks=chunks)
-    return lazy.rechunk(chunks).to_delayed().reshape(-1).tolist()  # type: ignore[no-any-return]
+    if isinstance(source, da.Array):
+        return source.rechunk(chunks).to_delayed().reshape(-1).tolist()  # type: ignore[no-any-return]
+    stops = np.cumsum(chunks[0]).tolist()
+    parts = zip([0, *stops], stops, strict=False)
+    if isinstance(source, np.ndarray):
+        return [source[first:stop] for first, stop in parts]
+    whole = delayed(source, traverse=False)
+    return [delayed(_planes)(whole, first, stop) for first, stop in parts]
+
+
+def _planes(source: Any, first: int, stop: int) -> Any:
+    """Read planes of an image that is not dask's."""
+    return np.asarray(source[first:stop, :, :])
 
 
 def _finite_range(block: Any) -> tuple[float, float]:
@@ -133,6 +148,7 @@ def _part(
     """Sum up the planes of one block."""
     subject = subject_of(shared.open(), every_voxel=True)
     question = _with(question, steps)
+    block, mask = unmasked(block, mask)
     planes = Planes(np.asarray(block))
     stop = first + planes.shape[0]
     places = question.grid.places

@@ -90,7 +90,7 @@ def measure(  # noqa: PLR0913 - one question, many ways
         asked = lazy_measuring.Asked(wanted, at, resolution, hemispheres, sketch)
         lazy: pd.DataFrame = lazy_measuring.measure(atlas, subject, image, exclude, asked)
         return lazy
-    image, exclude = _unmasked(image, exclude)
+    image, exclude = unmasked(image, exclude)
     picture = picture_of(subject.space, image, resolution)
     left_out = None
     if exclude is not None:
@@ -124,7 +124,7 @@ def require_same(image: Grid, mask: Grid) -> None:
         raise InvalidInputError(message)
 
 
-def _unmasked(image: Any, exclude: Any) -> tuple[Any, Any]:
+def unmasked(image: Any, exclude: Any) -> tuple[Any, Any]:
     """Leave out the voxels that numpy's masked arrays mask."""
     if not isinstance(image, np.ma.MaskedArray):
         return image, exclude

@@ -46,9 +46,10 @@ def paint(
     atlas
         Whose annotation.
     values
-        A mapping or a pandas Series from structures (id, acronym, name or ``Structure``) to
-        numbers; or a DataFrame whose column ``id`` (else its index) says the structure. Ids of
-        labels that are not listed in the atlas paint those.
+        A mapping or a pandas Series from structures (id, acronym or name) to numbers; or a
+        DataFrame whose column ``id`` (else its index) says the structure. Ids of labels that are
+        not listed in the atlas paint those; rows of a column ``id`` that is 0, of what lies
+        outside, paint nothing.
     column
         Of the DataFrame; may be left out if it has only one besides ``id``, ``acronym``, ``name``.
     background
@@ -66,7 +67,7 @@ def paint(
     Raises
     ------
     InvalidInputError
-        If something is not a number, or does not fit the type.
+        If something is not a number, does not fit the type, or a structure has two values.
     UnknownStructureError
         If a structure is not known.
 
@@ -124,8 +125,9 @@ def _pairs(values: Any, column: str | None) -> Iterable[tuple[Any, Any]]:
         if name not in values.columns:
             message = f"column= names the column to paint, one of {own}; got {column!r}."
             raise InvalidInputError(message)
-        keys = values["id"] if "id" in values.columns else values.index
-        return list(zip(keys.tolist(), values[name].tolist(), strict=True))
+        if "id" in values.columns:
+            values = values[values["id"] != 0].set_index("id", drop=False)
+        return list(zip(values.index.tolist(), values[name].tolist(), strict=True))
     if hasattr(values, "items"):  # a Series
         return list(values.items())
     message = (
@@ -144,7 +146,9 @@ def _fitting(value: Any, kind: np.dtype[Any], what: str) -> Any:
         with np.errstate(all="ignore"):
             fitted = np.asarray(number).astype(kind)[()]
         fits = not isinstance(number, str | bytes) and (
-            kind.kind == "f" or (math.isfinite(real) and fitted == number)
+            math.isfinite(real) <= math.isfinite(fitted)
+            if kind.kind == "f"
+            else math.isfinite(real) and bool(fitted == number)
         )
     except (TypeError, ValueError, OverflowError):
         fits = False
@@ -170,7 +174,9 @@ def _table(
             code = _unlisted(ids, len(terminology) + 1, key)
             if not code:
                 raise
-        listed[code] = value
+        known = listed.setdefault(code, value)
+        if known != value and not (np.isnan(known) and np.isnan(value)):
+            raise InvalidInputError(f"What is painted has two values of {key!r}: {known}, {value}.")
     for code in sorted(listed):  # a descendant has the larger code
         last = int(terminology.last[code]) if code <= len(terminology) else code
         table[code : last + 1] = listed[code]

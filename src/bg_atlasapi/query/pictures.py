@@ -192,6 +192,24 @@ def picture_of(
     InvalidInputError
         If it is no image of real numbers, or not in the atlas's space.
     """
+    source, stated = source_in(space, image, what)
+    wanted = stated if resolution is None else resolution
+    return Picture(Planes(source), grid_of(space, source.shape, wanted, what))
+
+
+def source_in(space: CoordinateSpace, image: Any, what: str) -> tuple[Any, tuple[Any, ...] | None]:
+    """Return what can be sliced, axes as those of an atlas, and the voxel size it states, if any.
+
+    Parameters
+    ----------
+    space, image, what
+        As in ``picture_of``.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no image of real numbers.
+    """
     source, stated, orientation = described(image, space, what)
     check_type(source, what)
     if len(source.shape) == 3 and orientation is not None:
@@ -199,8 +217,7 @@ def picture_of(
         if turn is not None:
             source = Turned(source, turn)
             stated = None if stated is None else turn.apply(stated)
-    wanted = stated if resolution is None else resolution
-    return Picture(Planes(source), grid_of(space, source.shape, wanted, what))
+    return source, stated
 
 
 def described(
@@ -215,10 +232,13 @@ def described(
     if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__"):
         return image, None, None
     try:
-        return np.asarray(image), None, None
-    except (TypeError, ValueError) as error:
+        array = np.asarray(image)
+    except (TypeError, ValueError):
+        array = np.empty((), object)
+    if array.dtype.kind == "O" and not array.shape:
         message = f"The {what} must be an array or a path, got {type(image).__name__}."
-        raise InvalidInputError(message) from error
+        raise InvalidInputError(message)
+    return array, None, None
 
 
 def check_type(source: Any, what: str) -> None:

@@ -66,6 +66,23 @@ def test_json(image: Path) -> None:
     }
 
 
+def test_a_grouping_is_recorded_by_its_hash(image: Path, tmp_path: Path) -> None:
+    """So that rows are known to come from these groups, whatever becomes of the file."""
+    grouping = BrainGlobeAtlas(NAME, check_latest=False).group(["TH", "HY"], name="two").grouping
+    grouping.save(tmp_path / "groups.json")
+    _, out, _ = run(image, "--json", "--at", tmp_path / "groups.json")
+    stated = json.loads(out)["bg_atlasapi"]["options"]["at"]
+    assert stated == {"grouping": "two", **grouping.stamp()}
+
+
+def test_nothing_to_measure_is_said(tmp_path: Path) -> None:
+    """An image of NaN has no rows for people to see, and a reason."""
+    shape = BrainGlobeAtlas(NAME, check_latest=False).shape
+    np.save(tmp_path / "nan.npy", np.full(shape, np.nan, np.float32))
+    code, _, said = run(tmp_path / "nan.npy")
+    assert (code, "or NaN" in said) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -89,6 +89,10 @@ def test_little_is_required() -> None:
             "below itself",
         ),
         (text_of(group(parent=5)), "below itself"),
+        (
+            text_of(*(group(id=998 + n, parent=997 + n, structures=[]) for n in range(1001))),
+            "below more than 1000 others",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -105,6 +109,13 @@ def test_all_problems_are_said_at_once() -> None:
     assert all(one in str(caught.value) for one in ("here.json", "Group 1", "Group 2", "'outside'"))
     with pytest.raises(InvalidInputError, match="And 80 problems more"):
         from_text(text_of(*[5] * 100), "here.json")
+
+
+def test_a_file_without_a_name_lends_its_own(tmp_path: Path) -> None:
+    """What people write by hand need not repeat what the file is called."""
+    path = tmp_path / "coarse.json"
+    path.write_text(json.dumps({"groups": [ROOT, group()]}))
+    assert Grouping.load(path).name == "coarse"
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:

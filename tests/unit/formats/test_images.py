@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,51 @@ def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) 
     np.save(tmp_path / "y.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(InvalidInputError, match="Python objects"):
         atlas.measure(tmp_path / "y.npy")
+    with pytest.raises(InvalidInputError, match="File name too long"):
+        atlas.measure("x" * 5000 + ".nii")
     (tmp_path / "x.jpg").write_bytes(b"x")
     with pytest.raises(InvalidInputError, match="no image that can be read"):
         atlas.measure(tmp_path / "x.jpg")
     with pytest.raises(InvalidInputError, match="neither OME-Zarr nor Zarr"):
         atlas.measure(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("offset", "packed", "sentence"),
+    [
+        (123, b"\x07", "damaged"),  # a unit that there is not
+        (70, struct.pack("<h", 999), "damaged"),  # a type that there is not
+        (42, struct.pack("<h", -5), "damaged"),  # a negative length
+        (42, struct.pack("<h", 32000), "damaged"),  # more than the file holds
+        (108, struct.pack("<f", 1e30), "damaged"),  # values that begin far past the end
+        (40, struct.pack("<h", 9), "damaged"),  # nine axes
+        (280, struct.pack("<12f", *[0.0] * 12), "no voxel size"),
+        (280, struct.pack("<12f", *[np.nan] * 12), "no voxel size"),
+    ],
+)
+def test_nifti_headers_of_nonsense_are_one_sentence(
+    atlas: BrainGlobeAtlas, tmp_path: Path, offset: int, packed: bytes, sentence: str
+) -> None:
+    """Whatever a header says, the error names the file; no library's own error gets out."""
+    values, affine = to_ras(atlas)
+    path = tmp_path / "x.nii"
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    data = bytearray(path.read_bytes())
+    data[offset : offset + len(packed)] = packed
+    path.write_bytes(data)
+    with pytest.raises(InvalidInputError, match=sentence) as refused:
+        atlas.measure(path)
+    assert "x.nii" in str(refused.value)
+
+
+def test_zarr_that_cannot_be_read_is_not_called_an_atlas(
+    atlas: BrainGlobeAtlas, tmp_path: Path
+) -> None:
+    """The sentence says what is wrong with the image, not that it was cut short."""
+    _write_image(tmp_path / "a.zarr", atlas.reference, (100.0,) * 3, (20, 30, 40))
+    described = next((tmp_path / "a.zarr").glob("*/zarr.json"))
+    text = described.read_text()
+    described.write_text(text.replace('"uint16"', '"complex64"'))
+    with pytest.raises(InvalidInputError, match="cannot be read as an image: .*complex64") as error:
+        atlas.measure(tmp_path / "a.zarr")
+    assert "valid atlas" not in str(error.value)

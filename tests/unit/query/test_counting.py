@@ -183,7 +183,7 @@ WRONG: list[tuple[Any, dict[str, Any], type[Exception]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "options", "error"), WRONG, ids=str)
+@pytest.mark.parametrize(("given", "options", "error"), WRONG)
 @pytest.mark.parametrize("question", ["count", "lookup"])
 def test_what_cannot_be_counted(
     atlas: BrainGlobeAtlas, question: str, given: Any, options: Any, error: type[Exception]

@@ -11,6 +11,10 @@ import pytest
 from bg_atlasapi import BrainGlobeAtlas, query
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.model.labels import ArraySource, LabelVolume
+from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.model.terminology import Record, Terminology
+from bg_atlasapi.query.subject import Subject
 from bg_atlasapi.testing import tiny_package, write_package
 
 ROWS = [
@@ -158,3 +162,20 @@ def test_what_is_no_atlas_is_refused() -> None:
     for other in ("phantom_mouse_100um", np.zeros((2, 2, 2)), None):
         with pytest.raises(InvalidInputError, match="asked of an atlas"):
             query.diff(atlas, other)
+
+
+def test_a_centre_on_a_border_is_the_voxel_behind() -> None:
+    """Of voxel sizes whose ratio is not exact in binary, too: 7.5 x 8.2 µm is 3 x 20.5 µm."""
+    tree = Terminology([Record(1, "root", "", (1,), (0, 0, 0))])
+    coarse = np.arange(1, 17, dtype=np.uint32).reshape(1, 1, -1)
+    places = [(2 * voxel + 1) * 82 // (2 * 205) for voxel in range(40)]
+    subjects = [
+        Subject(
+            LabelVolume(ArraySource(labels), tree),
+            CoordinateSpace(labels.shape, (20.5, 20.5, size)),
+            None,
+        )
+        for labels, size in ((coarse, 20.5), (coarse[..., places], 8.2))
+    ]
+    for one, other in (subjects, subjects[::-1]):
+        assert query.diff(one, other).voxels_moved == 0

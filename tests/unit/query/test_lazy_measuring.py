@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bg_atlasapi import BrainGlobeAtlas
+from bg_atlasapi import BrainGlobeAtlas, query
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.query.sharing import SharedAtlas
 
@@ -93,3 +94,47 @@ def test_mistakes_are_told_at_once(
     """Not when the answer is computed."""
     with pytest.raises((InvalidInputError, KeyError), match=sentence):
         atlas.measure(da.from_array(image), **options)
+
+
+def test_groups_are_measured_lazily(atlas: BrainGlobeAtlas) -> None:
+    """A grouped atlas, left and right apart too, answers of a dask array what it does of another."""
+    image = da.from_array(atlas.reference, chunks=50)
+    for grouped in (atlas.group(3), atlas.group(lateralise=True), atlas.group(4).group(["CTX"])):
+        expected = grouped.measure(atlas.reference, ALL[:4])
+        lazy = grouped.measure(image, ALL[:4])
+        pd.testing.assert_frame_equal(lazy.compute(scheduler="threads"), expected)
+    grouping = atlas.group(["CTX"]).grouping
+    lazy = atlas.measure(image, ALL[:4], grouping)
+    expected = atlas.measure(atlas.reference, ALL[:4], grouping)
+    pd.testing.assert_frame_equal(lazy.compute(), expected)
+
+
+def test_masked_blocks_leave_out_what_they_mask(atlas: BrainGlobeAtlas) -> None:
+    """As numpy's masked arrays do, with an exclusion mask beside."""
+    image, exclude = atlas.reference.astype(np.float32), atlas.reference % 5 == 0
+    expected = atlas.measure(np.ma.masked_greater(image, 300), ALL[:4], exclude=exclude)
+    masked = da.ma.masked_greater(da.from_array(image, chunks=50), 300)
+    found = atlas.measure(masked, ALL[:4], exclude=exclude).compute()
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ending", ["tif", "nii", "nii.gz", "npy", "zarr"])
+def test_what_is_left_out_may_be_a_file(
+    atlas: BrainGlobeAtlas, tmp_path: Path, ending: str
+) -> None:
+    """Of any kind, turned if need be; other processes read it, too."""
+    exclude = (atlas.reference > 300).astype(np.uint8)
+    path = tmp_path / f"mask.{ending}"
+    query.write_image(atlas, exclude, path)
+    lazy = atlas.measure(da.from_array(atlas.reference, chunks=60), ALL[:4], exclude=path)
+    expected = atlas.measure(atlas.reference, ALL[:4], exclude=exclude)
+    pd.testing.assert_frame_equal(lazy.compute(scheduler="threads"), expected)
+    found = lazy.compute(scheduler="processes", num_workers=2)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_chunks_of_unknown_size_are_refused(atlas: BrainGlobeAtlas) -> None:
+    """With what to do about them."""
+    image = da.from_array(atlas.reference, chunks=60)
+    with pytest.raises(InvalidInputError, match="compute_chunk_sizes"):
+        atlas.measure(image[image[:, 0, 0] >= 0])

@@ -74,6 +74,32 @@ def test_sums_of_whole_numbers_are_exact(subject: Subject, dtype: Any) -> None:
     assert n["sum"].tolist() == pytest.approx([c * float(np.iinfo(dtype).max) for c in n["n"]])
 
 
+@pytest.mark.parametrize("dtype", [np.uint64, np.int64])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_deviations_of_whole_numbers_beyond_float64(subject: Subject, dtype: Any, end: str) -> None:
+    """Near the ends of 64 bits, where float64 rounds to thousands, units still deviate."""
+    noise = np.random.default_rng(11).integers(0, 9, SHAPE)
+    limit = getattr(np.iinfo(dtype), end)
+    step = noise.astype(dtype)
+    image = limit + step if end == "min" else limit - step
+    table = measure(subject, image, ("std",)).set_index("acronym")
+    for acronym in PATHS:
+        assert table.loc[acronym, "std"] == pytest.approx(brute(subject, noise, acronym).std())
+    image[::2] = np.iinfo(dtype).max if end == "min" else np.iinfo(dtype).min  # as far as it gets
+    table = measure(subject, image, ("std",)).set_index("acronym")
+    expected = brute(subject, image.astype(np.longdouble), "root").std()
+    assert table.loc["root", "std"] == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_threshold_is_not_rounded_to_the_image(subject: Subject, dtype: Any) -> None:
+    """Values are compared as they are; a threshold that the type does not reach is no overflow."""
+    image = np.full(SHAPE, 0.1, dtype)
+    for threshold in (0.1, 1e6, -1e300):
+        found = measure(subject, image, ("area_fraction",), threshold=threshold)
+        assert found["area_fraction"].tolist() == [float(float(image[0, 0, 0]) > threshold)] * 4
+
+
 def test_nan_is_not_counted_and_infinity_is(subject: Subject) -> None:
     """All-NaN answers NaN without a warning; infinities make a mean infinite, as in numpy."""
     empty = measure(subject, np.full(SHAPE, np.nan), ALL)
@@ -172,7 +198,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         (np.zeros(SHAPE[:2]), "has 2 axes"),
         (np.zeros((*SHAPE, 3)), "has 4 axes"),
         (5, "has 0 axes"),
-        (None, "holds object"),
+        (None, "must be an array or a path, got NoneType"),
         ("no/such/file.nii", "There is no image"),
         ([[1, 2], [3]], "must be an array or a path"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ def test_tables_of_pandas(subject: Subject) -> None:
     assert np.array_equal(painted, image)
 
 
+def test_a_table_of_counts_is_painted() -> None:
+    """Its rows of points outside paint nothing; one value said twice is one value."""
+    atlas = BrainGlobeAtlas("phantom_mouse_100um", check_latest=False)
+    inside = atlas.get_structure_mask("TH") > 0
+    for at in (None, ["TH"]):
+        counts = atlas.count([[7100, 3870, 4500], [0, 0, 0]], at=at)
+        painted = paint(atlas, counts, column="total", background=0)
+        assert np.array_equal(painted[inside], np.ones(inside.sum()))
+    twice = paint(atlas, {"TH": 1, "Thalamus": 1}, background=0)
+    assert np.array_equal(twice > 0, inside)
+
+
 @pytest.mark.parametrize(
     ("values", "options", "sentence"),
     [
@@ -88,6 +101,9 @@ def test_tables_of_pandas(subject: Subject) -> None:
         ({"A": 1}, {"background": "x"}, "background"),
         ({"nowhere": 1}, {}, "No structure"),
         ({0: 1}, {}, "No structure"),
+        ({"A": 1e300}, {}, "is no number that float32 holds"),
+        (pd.Series([1, 2], ["A", "A"]), {}, "two values of 'A': 1.0, 2.0"),
+        ({"A": 1, 2: math.nan}, {}, "two values of 2: 1.0, nan"),
         (pd.DataFrame({"id": [2], "x": [1], "y": [2]}), {}, "column="),
         (pd.DataFrame({"id": [2], "x": [1]}), {"column": "z"}, "column="),
     ],
