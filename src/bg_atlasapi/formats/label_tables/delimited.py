@@ -99,7 +99,8 @@ def grid_of(text: str, notes: Notes) -> Grid:
         if surplus:
             message = (
                 f"it has {len(cells)} cells, the first line has {len(columns)}: "
-                f"{surplus[0][:40]!r} belongs to no column. Is there a {delimiter!r} in a name without quotes?"
+                f"{surplus[0][:40]!r} belongs to no column. Is there a {delimiter!r} in a name "
+                "without quotes?"
             )
             notes.error("extra-cells", message, f"line {line}")
         padded = (*cells, *[""] * len(columns))[: len(columns)]

@@ -1,4 +1,4 @@
-"""The text of a label table, whatever program wrote it: UTF-8, UTF-16, or the code page of Windows."""
+"""The text of a label table, whatever wrote it: UTF-8, UTF-16, or what Windows used to write."""
 
 from __future__ import annotations
 
