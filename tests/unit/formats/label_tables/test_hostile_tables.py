@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bg_atlasapi.errors import InvalidInputError
-from bg_atlasapi.formats.label_tables import LabelTable, read_label_table
+from bg_atlasapi.formats.label_tables import KINDS, LabelTable, read_label_table
 from bg_atlasapi.formats.packaged import records_of
 from bg_atlasapi.model.terminology import Terminology
 
@@ -241,3 +243,26 @@ def test_terminology_with_errors(tmp_path: Path) -> None:
     assert table.rows == ()
     assert len(table.findings) >= 2
     assert {one.severity for one in table.findings} == {"error"}
+
+
+def test_changed_bytes_never_escape(tmp_path: Path, samples: dict[str, str]) -> None:
+    """Bytes cut, changed and put in at random, read as any kind: a tree, findings or one sentence."""
+    rng = random.Random(11)
+    texts = [*samples.values(), PLAIN]
+    bits = [b"\0", b"\n", b'"', b",", b"\t", b"-1", b"NaN", b"1e9", b"null", b"\xff", b"/", b"  "]
+    for _ in range(400):
+        data = bytearray(rng.choice(texts).encode())
+        for _ in range(rng.randint(1, 4)):
+            start = rng.randrange(len(data) + 1)
+            data[start : start + rng.choice([0, 1, 4])] = rng.choice(bits)
+        with contextlib.suppress(InvalidInputError):
+            read(tmp_path, bytes(data), kind=rng.choice([None, None, *KINDS]))
+
+
+def test_long_lines_take_no_time(tmp_path: Path) -> None:
+    """A million blanks between numbers would keep a regular expression busy for days."""
+    for text in (f"1 {' ' * 1_000_000}x", f'1 2 3 4 5 6 7 {" " * 1_000_000}"', "1 " * 500_000):
+        with pytest.raises(InvalidInputError):
+            read(tmp_path, text)
+        table = read(tmp_path, text, kind="freesurfer")
+        assert "label-line" in told(table)
