@@ -146,10 +146,10 @@ _ROWS = (
      "middle: sides are wrong near it."),
      "Centre the volume on the midline, or store hemispheres and state symmetric: false."),
     ("asymmetric", WARNING, SIDES, ("An atlas called symmetric is not: less than 95 % of labelled "
-     "voxels have the same label mirrored."),
+     "voxels have the same label mirrored, to within a voxel."),
      "State symmetric: false and store hemispheres, or mirror the labels."),
     ("slightly-asymmetric", NOTE, SIDES, ("An atlas called symmetric is not quite: 95 to 99.9 % of "
-     "labelled voxels have the same label mirrored."),
+     "labelled voxels have the same label mirrored, to within a voxel."),
      "Nothing, if left and right were drawn apart; hemispheres are split at the middle."),
     ("hemispheres-swapped", ERROR, SIDES, ("Stored hemispheres are left where the orientation says "
      "right."), "Swap 1 (left) and 2 (right), or correct the orientation."),

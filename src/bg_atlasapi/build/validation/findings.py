@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from bg_atlasapi.build.validation.catalogue import ERROR, NOTE, SEVERITIES, WARNING, found, rank
-from bg_atlasapi.errors import Finding, InvalidAtlasError
+from bg_atlasapi.build.validation.catalogue import (
+    ERROR,
+    NOTE,
+    SEVERITIES,
+    WARNING,
+    completed,
+    found,
+    rank,
+)
+from bg_atlasapi.errors import AtlasError, Finding, InvalidAtlasError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +42,7 @@ class Findings(tuple[Finding, ...]):
     def of(cls, findings: Iterable[Finding]) -> Self:
         """Sort findings, drop repeats, and cut short what is more than ``MOST`` of a code."""
         by_code: dict[str, list[Finding]] = {}
-        for one in dict.fromkeys(findings):
+        for one in {(one.code, one.message): one for one in findings}.values():
             by_code.setdefault(one.code, []).append(one)
         kept: list[Finding] = []
         for code, some in by_code.items():
@@ -132,17 +140,9 @@ class Findings(tuple[Finding, ...]):
 
 def of_error(error: Exception, where: str = "") -> list[Finding]:
     """Return what an error says as findings; any error, so that a check never ends in one."""
-    from bg_atlasapi.build.validation.catalogue import completed
-    from bg_atlasapi.errors import AtlasError
-
     if isinstance(error, InvalidAtlasError):
         return [completed(one) for one in error.findings]
     if isinstance(error, AtlasError):
         return [found("unreadable", str(error), where)]
     reason = str(error).strip().partition("\n")[0]
     return [found("check-failed", f"{type(error).__name__}: {reason}", where)]
-
-
-def plain(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return findings of any origin as plain values, for JSON."""
-    return list(Findings(findings).to_dicts())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.build.validation.catalogue import found
@@ -41,7 +41,7 @@ def check_presence(checked: Checked) -> Iterator[Finding]:
     listed = len(checked.terminology) + 1
     if not own[1:listed].any():
         yield found("no-labels", "No voxel carries the label of a structure.")
-    for code in np.flatnonzero(own[listed:]) + listed:
+    for code in (np.flatnonzero(own[listed:]) + listed).tolist():
         place = _middle(sums.first[:, code], sums.last[:, code])
         yield _unlisted(int(sums.ids[code]), f"{own[code]:,} voxels, around voxel {place}")
     if own[1:listed].any():
@@ -118,11 +118,12 @@ def count_labels(labels: npt.NDArray[np.integer] | VolumeSource) -> dict[int, in
     from bg_atlasapi.model.coding import runs
 
     counts: dict[int, int] = {}
-    if hasattr(labels, "slabs"):
+    slabs: Iterable[npt.NDArray[Any]]
+    if isinstance(labels, np.ndarray):
+        slabs = [labels]
+    else:
         mapped = labels.mapped()
         slabs = [mapped] if mapped is not None else labels.slabs()
-    else:
-        slabs = [labels]
     for slab in slabs:
         flat = np.asarray(slab).reshape(-1)
         for start in range(0, flat.size, _BLOCK):
@@ -169,7 +170,7 @@ def check_parts(checked: Checked) -> Iterator[Finding]:
     example = np.zeros(len(own), np.int64)
     example[parts.codes[tiny]] = parts.first[tiny]
     for code in np.flatnonzero(number[:listed]).tolist():
-        place = spelt(np.unravel_index(example[code], shape))  # type: ignore[arg-type]
+        place = spelt(np.unravel_index(example[code], shape))
         text = (
             f"{checked.called(code)} has {number[code]:,} tiny parts apart, one at voxel {place}."
         )
@@ -178,12 +179,12 @@ def check_parts(checked: Checked) -> Iterator[Finding]:
     holes = holes[np.argsort(-parts.voxels[holes], kind="stable")]
     large = parts.voxels[holes] > LARGE_HOLE * max(checked.labelled, 1)
     for hole in holes[large]:
-        place = spelt(np.unravel_index(parts.first[hole], shape))  # type: ignore[arg-type]
+        place = spelt(np.unravel_index(parts.first[hole], shape))
         text = f"A part of {parts.voxels[hole]:,} voxels without a label, from voxel {place}, "
         yield found("large-holes", f"{text}is enclosed by labels.", f"voxel {place}")
     small = holes[~large]
     if len(small):
-        places = [spelt(np.unravel_index(one, shape)) for one in parts.first[small[:5]]]  # type: ignore[arg-type]
+        places = [spelt(np.unravel_index(one, shape)) for one in parts.first[small[:5]]]
         text = f"{len(small):,} holes of {int(parts.voxels[small].sum()):,} voxels in all are "
         text += f"enclosed by labels; at voxels {some(places) if len(places) > 1 else places[0]}"
         more = f" and {len(small) - len(places):,} more" if len(small) > len(places) else ""

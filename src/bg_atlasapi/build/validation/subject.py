@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -71,31 +70,18 @@ class Checked:
         return f"{self.terminology.acronyms[code]} ({self.terminology.ids[code]})"
 
     @cached_property
-    def coarse(self) -> Coarse:
-        """A sample of labels and template on a coarse grid."""
-        indices = [sampled(length) for length in self.space.shape]
-        labels = _read(self.atlas.labels.source, indices)
-        return Coarse(indices, labels)
+    def indices(self) -> list[npt.NDArray[np.intp]]:
+        """Along each axis, indices of a coarse grid of voxels."""
+        return [sampled(length) for length in self.space.shape]
 
-    def template(self) -> npt.NDArray[np.float64]:
+    @cached_property
+    def coarse_labels(self) -> npt.NDArray[Any]:
+        """Ids on the coarse grid."""
+        return _read(self.atlas.labels.source, self.indices)
+
+    def coarse_template(self) -> npt.NDArray[np.float64]:
         """Return the template on the coarse grid."""
-        return _read(self.atlas.reference, self.coarse.indices).astype(np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class Coarse:
-    """Labels on a coarse grid.
-
-    Parameters
-    ----------
-    indices
-        Along each axis, of the voxels that were read.
-    labels
-        Their ids.
-    """
-
-    indices: list[npt.NDArray[np.intp]]
-    labels: npt.NDArray[Any]
+        return _read(self.atlas.reference, self.indices).astype(np.float64)
 
 
 def sampled(length: int, most: int = _COARSE) -> npt.NDArray[np.intp]:

@@ -24,7 +24,7 @@ _STEPS = (1, 2, 4, 8)
 
 def check_template(checked: Checked) -> Iterator[Finding]:
     """Yield what is wrong with the template, and with it and the labels together."""
-    image = checked.template()
+    image = checked.coarse_template()
     image[~np.isfinite(image)] = 0.0
     if image.size and image.min() == image.max() and _is_empty(checked):
         text = f"All voxels of the template are {image.flat[0]:g}."
@@ -32,7 +32,7 @@ def check_template(checked: Checked) -> Iterator[Finding]:
         return
     if not checked.labelled or image.min() == image.max():
         return
-    ids, places = np.unique(checked.coarse.labels, return_inverse=True)
+    ids, places = np.unique(checked.coarse_labels, return_inverse=True)
     codes = places.reshape(image.shape)
     if len(ids) < 2:
         return
@@ -88,7 +88,7 @@ def _moves(
     for axis, step, sign in itertools.product(range(3), _STEPS, (1, -1)):
         if step * 4 > codes.shape[axis]:
             continue
-        indices = checked.coarse.indices[axis]
+        indices = checked.indices[axis]
         voxels = step * int(indices[1] - indices[0])
         how = f"moved by {sign * voxels} voxels along the {_AXES[axis]} axis"
         yield _moved(codes, axis, sign * step), how
