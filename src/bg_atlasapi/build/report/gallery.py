@@ -53,12 +53,11 @@ def stamps(checked: Checked, findings: Sequence[Finding]) -> Iterator[tuple[str,
     frame = root or _first(checked)
     if frame is None:
         return
-    low, high = frame.points.min(axis=0), frame.points.max(axis=0)
     if root is not None:
-        camera = Camera.on(checked.space, low, high, _WIDE)
+        camera = Camera.on(checked.space, frame.points, _WIDE)
         picture = painted(look(root, camera), _BRAIN, None)
         yield "whole", Stamp(1, png_bytes(picture), camera.size, len(root.triangles))
-    camera = Camera.on(checked.space, low, high, _STAMP)
+    camera = Camera.on(checked.space, frame.points, _STAMP)
     glass = look(root, camera) if root is not None else None
     faulty = {one.where for one in findings if one.code.startswith("mesh-")}
     faults = [

@@ -80,6 +80,7 @@ def _slice(one: Slice) -> Markup:
             f" plane {one.index} of axis {one.view.across}, {one.place_um / 1000:.4g} mm; ",
             f"{one.labels} labels",
         ),
+        style=f"--wide: {width / height:.4g}",
     )
 
 
@@ -175,13 +176,13 @@ def _region(
 ) -> Markup:
     tree, voxels = checked.terminology, int(checked.total[code])
     red, green, blue = (int(one) for one in tree.colours[code])
-    indent = 0.8 + min(int(tree.depths[code]), 12) * 0.55
+    depth = min(int(tree.depths[code]), 12)
     swatch = element("span", class_="swatch", style=f"background: rgb({red} {green} {blue})")
     both = sides[LEFT] + sides[RIGHT]
     left = sides[LEFT] / both if both else None
     cells: list[tuple[Content, dict[str, object]]] = [
         ([swatch, tree.acronyms[code]],
-         {"class_": "acronym", "style": f"padding-left: {indent:.4g}rem"}),
+         {"class_": "acronym", "style": f"--depth: {depth}"}),
         (tree.names[code], {"class_": "region-name"}),
         (int(tree.ids[code]), {"class_": "number wide", "data_value": tree.ids[code]}),
         (f"{voxels:,}", {"class_": "number wide", "data_value": voxels}),
@@ -273,11 +274,9 @@ def _figure(checked: Checked, stamp: Stamp, *, whole: bool) -> Markup:
         "img", src=data_url(stamp.png), alt=f"Mesh of {name}", width=width, height=height
     )
     size = f"{stamp.triangles:,} triangles"
-    caption = (
-        [element("b", tree.acronyms[stamp.code]), f" {name}: {size}"]
-        if whole
-        else [element("b", tree.acronyms[stamp.code]), element("br"), size]
-    )
+    acronym = tree.acronyms[stamp.code]
+    longer = f" {name}" if whole and name != acronym else None
+    caption = [element("b", acronym), longer, element("br"), size]
     return element("figure", picture, element("figcaption", caption), title=name)
 
 

@@ -53,17 +53,18 @@ class Camera:
     size: tuple[int, int]
 
     @classmethod
-    def on(cls, space: CoordinateSpace, low: Floats, high: Floats, width: int) -> Camera:
-        """Return a camera that sees a box, whichever way the atlas lies."""
+    def on(cls, space: CoordinateSpace, points: Floats, width: int) -> Camera:
+        """Return a camera that sees points, whichever way the atlas lies."""
         turn = _looking() @ _anatomical(space)
-        corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1)
-        seen = (corners.reshape(-1, 3) - (low + high) / 2) @ turn.T
-        extent = 2 * np.abs(seen[:, :2]).max(axis=0)
+        seen = points @ turn.T
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        extent = np.maximum(high - low, 1e-9)[:2]
         room = 1 - 2 * _MARGIN
-        scale = width * room / max(extent[0], 1e-9)
-        height = int(np.clip(extent[1] * scale / room, width * 0.4, width))
-        scale = min(scale, height * room / max(extent[1], 1e-9))
-        return cls(turn, (low + high) / 2, float(scale), (width, height))
+        height = int(np.clip(width * extent[1] / extent[0], width * 0.4, width))
+        scale = min(width * room / extent[0], height * room / extent[1])
+        centre = np.linalg.solve(turn, (low + high) / 2)
+        size = (width, height)
+        return cls(turn, centre, float(scale), size)
 
 
 def _anatomical(space: CoordinateSpace) -> Floats:

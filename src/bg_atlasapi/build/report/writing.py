@@ -163,7 +163,7 @@ def _header(checked: Checked, title: str, findings: Findings, parts: Sequence[st
     voxel = " × ".join(f"{one:g}" for one in (sizes if len(sizes) == 1 else space.spacing_um))
     try:
         alive = int((checked.total[1 : len(checked.terminology) + 1] > 0).sum())
-        structures = f"{len(checked.terminology):,}, {alive:,} with voxels"
+        structures = f"{len(checked.terminology):,} ({alive:,} filled)"
         volume = f"{checked.labelled * sections.space_product(checked) / 1e9:.5g} mm³"
     except Exception:  # noqa: BLE001 - the annotation cannot be read; the findings say so
         structures, volume = f"{len(checked.terminology):,}", "unknown"
