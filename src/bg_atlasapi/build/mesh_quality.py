@@ -87,7 +87,7 @@ def quality_of(mesh: TriangleMesh) -> MeshQuality:
     triangles = np.asarray(mesh.triangles).reshape(-1, 3).astype(np.int64)
     count = len(triangles)
     sound = count > 0 and triangles.min() >= 0 and triangles.max() < len(points)
-    used = points[np.unique(triangles)] if sound else np.empty((0, 3))
+    used = points[_named(triangles, len(points))] if sound else points[:0]
     if not sound or not np.isfinite(used).all():
         return MeshQuality(
             count,
@@ -119,6 +119,12 @@ def quality_of(mesh: TriangleMesh) -> MeshQuality:
     )
 
 
+def _named(triangles: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.bool_]:
+    named = np.zeros(count, np.bool_)
+    named[triangles.reshape(-1)] = True
+    return named
+
+
 def welded(mesh: TriangleMesh) -> TriangleMesh:
     """Return a mesh in which points at the very same place are one, and no triangle is a line.
 
@@ -138,10 +144,13 @@ def welded(mesh: TriangleMesh) -> TriangleMesh:
 def _size(points: npt.NDArray[np.float64], triangles: npt.NDArray[np.int64]) -> tuple[float, float]:
     """Return the enclosed volume and the area; measured from the middle, to keep digits."""
     middle = points[triangles[:, 0]].mean(axis=0)
-    first, second, third = (points[triangles[:, corner]] - middle for corner in range(3))
-    normals = np.cross(second - first, third - first)
-    volume = float(np.einsum("ij,ij->", first, normals)) / 6
-    return volume, float(np.sqrt(np.einsum("ij,ij->i", normals, normals)).sum()) / 2
+    centred = points - middle
+    first, second, third = (centred[triangles[:, corner]] for corner in range(3))
+    (a, b, c), (d, e, f) = (second - first).T, (third - first).T
+    normals = (b * f - c * e, c * d - a * f, a * e - b * d)  # np.cross takes three times as long
+    volume = sum(float(np.dot(first[:, axis], normals[axis])) for axis in range(3)) / 6
+    area = float(np.sqrt(sum(one * one for one in normals)).sum()) / 2
+    return volume, area
 
 
 class _Edges:
