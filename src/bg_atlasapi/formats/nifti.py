@@ -43,6 +43,8 @@ def open_nifti(path: Path) -> StoredImage:
         dtype, offset = stored.dtype, int(stored.offset)
         slope, intercept = float(stored.slope), float(stored.inter)
         frame = _frame(header, affine, shape, str(path))
+    except InvalidInputError:
+        raise
     except Exception as error:  # nibabel meets bytes it does not expect in many ways
         message = f"{path} is no NIfTI file, or it is damaged ({error})."
         raise InvalidInputError(message) from error
@@ -86,6 +88,8 @@ def _frame(header: Any, affine: Any, shape: tuple[int, ...], where: str) -> Fram
     if known and affine is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0)).tolist()
+        if plain_spacing(sizes) is None:
+            raise InvalidInputError(f"The header of {where} says no voxel size: {sizes}.")
     unit = header.get_xyzt_units()[0]
     spatial = (*shape, 1, 1, 1)[:3]
     factor, remarks = unit_of(None if unit == "unknown" else unit, sizes, spatial, where)

@@ -150,8 +150,8 @@ def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) 
     [
         (123, b"\x07", "damaged"),  # a unit that there is not
         (70, struct.pack("<h", 999), "damaged"),  # a type that there is not
-        (42, struct.pack("<h", -5), "damaged"),  # a negative length
-        (42, struct.pack("<h", 32000), "damaged"),  # more than the file holds
+        (42, struct.pack("<h", -5), "none may be below 1"),  # a negative length
+        (42, struct.pack("<h", 32000), "cut short"),  # more than the file holds
         (108, struct.pack("<f", 1e30), "damaged"),  # values that begin far past the end
         (40, struct.pack("<h", 9), "damaged"),  # nine axes
         (280, struct.pack("<12f", *[0.0] * 12), "no voxel size"),
