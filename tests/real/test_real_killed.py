@@ -91,4 +91,6 @@ def test_a_killed_download_of_a_real_atlas_goes_on(
     workers.close()
     record_property("sent again", shares)
     assert all(again <= 0.05 * before + 600_000 for _, before, again in shares)
-    assert sum(again for *_, again in shares) <= 0.05 * sum(before for _, before, _ in shares)
+    on_the_way = KILLS << 16  # a kill early on, when little has come, loses what is on the way
+    again, before = (sum(one[place] for one in shares) for place in (2, 1))
+    assert again <= 0.05 * before + on_the_way
