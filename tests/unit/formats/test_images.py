@@ -112,5 +112,6 @@ def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) 
     (tmp_path / "x.jpg").write_bytes(b"x")
     with pytest.raises(InvalidInputError, match="no image that can be read"):
         atlas.measure(tmp_path / "x.jpg")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInputError, match="neither OME-Zarr nor Zarr"):
-        atlas.measure(tmp_path)
+        atlas.measure(tmp_path / "empty")
