@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bg_atlasapi.build import recipe as recipes
 from bg_atlasapi.build import sources
@@ -83,7 +83,20 @@ def check(path: str | Path, folder: str | Path | None = None) -> Checked:
         If the recipe itself says what it may not; carries every finding.
     """
     recipe = recipes.read_recipe(path, folder)
-    findings = list(_of_files(recipe))
+    return check_files(recipe, list(_of_files(recipe)))
+
+
+def check_files(recipe: Recipe, findings: list[Finding] | None = None) -> Checked:
+    """Check the headers of the files of a recipe that are on this machine, and its table.
+
+    Parameters
+    ----------
+    recipe
+        As read; after a download, with the paths of what came.
+    findings
+        What is known already.
+    """
+    findings = findings or []
     missing = {one.where.split(".")[0] for one in findings if one.code == "source-missing"}
     spaces: dict[str, CoordinateSpace] = {}
     for volume in recipe.volumes:
@@ -123,32 +136,19 @@ def _of_files(recipe: Recipe) -> Iterator[Finding]:
 
 def _of_header(volume: VolumeRecipe, spaces: dict[str, CoordinateSpace]) -> list[Finding]:
     """Return what is wrong with the header of a volume; adds the space it will have."""
+    from bg_atlasapi.build.placing import Stated, placed
     from bg_atlasapi.build.volumes import peek_volume
 
-    key = volume.source.key
-    assert volume.source.path is not None
+    key, path = volume.source.key, volume.source.path
+    assert path is not None
     try:
-        header = peek_volume(volume.source.path)
-        findings = [replace(one, where=key) for one in header.findings]
-        spaces[volume.name] = header.space(
-            orientation=volume.orientation, spacing_um=volume.resolution_um, target=TARGET
-        )
+        header = peek_volume(path)
+        stated = Stated(header.shape, header.spacing_um, header.orientation, path.name)
+        found = placed(stated, volume.orientation, volume.resolution_um, TARGET)
     except AtlasError as error:
         return [Finding("source-unreadable", str(error), "error", key)]
-    findings += _contradictions(volume, header)
-    return findings
-
-
-def _contradictions(volume: VolumeRecipe, header: Any) -> Iterator[Finding]:
-    stated, said = header.spacing_um, volume.resolution_um
-    if stated and said and not _alike(stated, said):
-        text = f"The header says voxels of {_sizes(stated)} µm, the recipe {_sizes(said)}."
-        mend = "The recipe counts; make sure it is right."
-        yield Finding("spacing-contradicted", text, "warning", volume.source.key, mend)
-    if header.orientation and volume.orientation and header.orientation != volume.orientation:
-        text = f"The header says {header.orientation!r}, the recipe {volume.orientation!r}."
-        mend = "The recipe counts; look at the picture of the report."
-        yield Finding("orientation-contradicted", text, "warning", volume.source.key, mend)
+    spaces[volume.name] = found.space
+    return [replace(one, where=key) for one in (*header.findings, *found.findings)]
 
 
 def _alike(sizes: tuple[float, ...], others: tuple[float, ...]) -> bool:
@@ -181,7 +181,9 @@ def _of_spaces(recipe: Recipe, spaces: Mapping[str, CoordinateSpace]) -> Iterato
         if not all(abs(f - round(f)) < _NEARLY and round(f) >= 1 for f in factors) or not any(
             round(f) > 1 for f in factors
         ):
-            text = f"A level of {_sizes(level)} µm is no whole multiple of {_sizes(own.spacing_um)}."
+            text = (
+                f"A level of {_sizes(level)} µm is no whole multiple of {_sizes(own.spacing_um)}."
+            )
             yield Finding("level-size", text, "error", "space.levels_um")
 
 

@@ -1,8 +1,7 @@
-"""Make what was built something that any static web server can publish.
+"""The archive of a package, ``<name>_v<version>.tar.gz``: what a static web server publishes.
 
-A package becomes an archive, ``<name>_v<version>.tar.gz``, the form in which 1.x and this library
-install it; ``last_versions.conf`` and ``inventory.json`` say what there is. A component store has
-both already. The same package gives the same bytes.
+1.x and this library install from it. The index and the inventory that go with it are the business
+of ``store.inventories``. The same package gives the same bytes.
 """
 
 from __future__ import annotations
@@ -10,13 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from bg_atlasapi.model.parallel import over_blocks
-from bg_atlasapi.store import disk, inventories
-from bg_atlasapi.store.inventory import PUBLISHED
-from bg_atlasapi.store.remotes import CONF
+from bg_atlasapi.store import disk
 from bg_atlasapi.store.transfer.progress import Report, Tally, silent
 
 _LEVEL = 5
@@ -95,24 +91,3 @@ class _Packed(io.RawIOBase):
 
         for packed in over_blocks(one, len(whole), _BLOCK):
             self._out.write(packed)
-
-
-def publish(folder: Path, archives: bool) -> list[Path]:  # noqa: FBT001 - what is to be indexed
-    """Write index and inventory of the packages in a folder, from what lies there now.
-
-    Parameters
-    ----------
-    folder
-        Holds archives.
-    archives
-        Whether there are any; a component store needs nothing.
-    """
-    if not archives:
-        return []
-    (folder / CONF).unlink(missing_ok=True)
-    return inventories.index_packages(folder)
-
-
-def written(folder: Path) -> Iterator[Path]:
-    """Yield the files besides atlases that publishing leaves in a folder."""
-    yield from (folder / name for name in (CONF, PUBLISHED) if (folder / name).exists())
