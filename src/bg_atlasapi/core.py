@@ -8,6 +8,7 @@ what it can be asked beyond 1.x in ``bg_atlasapi.questions``.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from bg_atlasapi.formats.registry import folder_of
 from bg_atlasapi.holdings import AdditionalRefDict  # noqa: F401 - as above
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import Keeper, kept
+from bg_atlasapi.model.labels import ArraySource
 from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 from bg_atlasapi.query import points as point_query
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from treelib import Tree
 
+    from bg_atlasapi.build.validation import Findings
+    from bg_atlasapi.model.atlas import Atlas as AtlasModel
     from bg_atlasapi.settings import PathLike
 
 _OUTDATED = "This atlas seems to be outdated as no additional_references list is found in metadata!"
@@ -534,6 +538,56 @@ class Atlas(Questions):
                 overwrite=overwrite,
                 report=report,
             )
+
+    def check(self, *, meshes: bool = True) -> Findings:
+        """Check everything about the atlas: structures, labels, sides, template, meshes, metadata.
+
+        Arrays that were edited or assigned are checked as they are now.
+
+        Parameters
+        ----------
+        meshes
+            Whether to read the meshes too, which takes longest.
+
+        Returns
+        -------
+        Findings
+            A tuple of ``Finding``, the gravest first: ``.ok``, ``.errors``, ``.warnings``,
+            ``.notes``, ``.select(code)``, ``.to_dataframe()``; printing it groups them.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> findings = BrainGlobeAtlas("phantom_mouse_100um").check(meshes=False)
+        >>> findings.ok, findings.select("licence-missing")[0].message
+        (True, 'The metadata do not say under which licence it may be used.')
+        """
+        from bg_atlasapi import progress_bar
+        from bg_atlasapi.build import validation
+
+        model = self._now()
+        as_stored = self._level_um is None and getattr(self, "base", None) is None
+        with progress_bar.shown() as report:
+            if as_stored:
+                return validation.check_opened(self.root_dir, model, meshes=meshes, report=report)
+            return validation.check_atlas(model, meshes=meshes, report=report)
+
+    def _now(self) -> AtlasModel:
+        """Return the parts of the atlas with arrays that were edited or assigned."""
+        labels = self._labels(every_voxel=True)
+        return dataclasses.replace(
+            self._model,
+            metadata=self.metadata,
+            labels=labels,
+            space=self._space(labels.shape),
+            reference=self._source_now("reference"),
+            hemispheres=self._source_now("hemispheres"),
+        )
+
+    def _source_now(self, name: str) -> Any:
+        if name in self.__dict__ or self._edited(name):
+            return ArraySource(np.ascontiguousarray(getattr(self, name)))
+        return getattr(self._model, name)
 
     def _identity(self) -> tuple[str, str]:
         """Return the name (with resolution) and version under which it is exported."""

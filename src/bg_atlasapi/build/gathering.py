@@ -152,7 +152,7 @@ def _settled(
     stages: Stages,
 ) -> tuple[npt.NDArray[Any], list[dict[str, Any]], list[Finding]]:
     """Return labels and structures once it is settled what becomes of labels without one."""
-    from bg_atlasapi.build.validation.labels import check_labels_against
+    from bg_atlasapi.build.validation import check_labels_against
 
     findings = list(check_labels_against(entries, labels))
     if recipe.unlisted == "refuse" or not any(one.code == _UNLISTED for one in findings):

@@ -87,7 +87,7 @@ def quality_of(mesh: TriangleMesh) -> MeshQuality:
     triangles = np.asarray(mesh.triangles).reshape(-1, 3).astype(np.int64)
     count = len(triangles)
     sound = count > 0 and triangles.min() >= 0 and triangles.max() < len(points)
-    used = points[np.unique(triangles)] if sound else np.empty((0, 3))
+    used = points[_named(triangles, len(points))] if sound else points[:0]
     if not sound or not np.isfinite(used).all():
         return MeshQuality(
             count,
@@ -117,6 +117,12 @@ def quality_of(mesh: TriangleMesh) -> MeshQuality:
         pinched_points=pinched,
         degenerate=edges.degenerate,
     )
+
+
+def _named(triangles: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.bool_]:
+    named = np.zeros(count, np.bool_)
+    named[triangles.reshape(-1)] = True
+    return named
 
 
 def welded(mesh: TriangleMesh) -> TriangleMesh:

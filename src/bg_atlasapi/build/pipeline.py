@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from bg_atlasapi.store.transfer.progress import Report, silent
 FORMATS = ("components", "packaged")
 # Goes up when the same recipe would give other bytes.
 _BUILDING = 1
-_LOCK = "lock"
+_LOCK, _WRITING = "lock", "writing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,13 @@ def _localised(checked: Checked, files: gathering.Files) -> Checked:
         path = files[one.source.key][0]
         return replace(one, source=replace(one.source, path=path))
 
-    optional = {key: getattr(recipe, key) for key in ("template", "hemispheres")}
     local = replace(
         recipe,
         annotation=here(recipe.annotation),
         table=here(recipe.table),
+        template=recipe.template and here(recipe.template),
+        hemispheres=recipe.hemispheres and here(recipe.hemispheres),
         references=tuple(here(one) for one in recipe.references),
-        **{key: None if one is None else here(one) for key, one in optional.items()},
     )
     found = recipe_files.check_files(local)
     known = {(one.code, one.message) for one in found.findings}
@@ -204,16 +205,9 @@ def _unless_there(run: _Run) -> Built:
         findings = tuple(Finding(**one) for one in known["findings"])
         name = run.checked.full_name
         return Built(name, run.recipe.version, outputs, findings, is_new=False)
-    ours = run.stages.begun("writing", mark) if _writing(run, mark) else False
-    if not (run.wish.overwrite or ours):
+    if not (run.wish.overwrite or run.stages.has_begun(_WRITING, mark)):
         _refuse_what_is_there(outputs.values())
     return _built(run, record, mark, outputs)
-
-
-def _writing(run: _Run, mark: str) -> bool:
-    """Say whether an earlier try had begun to write what is now in the way."""
-    path = run.stages.folder / "writing-begun.made-from"
-    return path.exists() and path.read_text() == fingerprint(mark)
 
 
 def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> Built:
@@ -223,7 +217,7 @@ def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> B
     atlas = _with_meshes(run, gathered.atlas)
     run.findings += _validate(run, atlas)
     _stop_at_errors(run)
-    run.stages.begun("writing", mark)
+    run.stages.begin(_WRITING, mark)
     name, version = run.checked.full_name, run.recipe.version
     findings = _without_repeats(run.findings)
     for form in run.wish.formats:
@@ -280,7 +274,7 @@ def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:
 
 def _validate(run: _Run, atlas: Atlas) -> list[Finding]:
     """Return what is wrong with the atlas."""
-    from bg_atlasapi.build.validation.checking import check_atlas
+    from bg_atlasapi.build.validation import check_atlas
 
     def make(folder: Path) -> None:
         found = check_atlas(atlas, meshes=run.inputs["meshes"], report=run.report)
@@ -295,25 +289,22 @@ def _write(run: _Run, atlas: Atlas, form: str) -> None:
     """Write an atlas in a layout, and its coarser levels."""
     recipe, target = run.recipe, run.wish.target
 
-    def make(folder: Path) -> None:  # what it makes lies in the target
-        del folder
-        _export(run, atlas, form)
-
     inputs = [run.inputs, str(target)]
-    run.stages.run(f"written-{form}", inputs, make)
+    run.stages.run(f"written-{form}", inputs, partial(_export, run, atlas, form))
     if form == "packaged":
         for one in _packages(recipe, run.checked.full_name, atlas.space.spacing_um, target):
-            run.stages.run(f"archive-{one.name}", inputs, lambda _, one=one: _pack(run, one))
+            run.stages.run(f"archive-{one.name}", inputs, partial(_pack, run, one))
 
 
-def _pack(run: _Run, package: Path) -> None:
+def _pack(run: _Run, package: Path, _folder: Path) -> None:
     for left in package.parent.glob(f".{package.name}.tar.gz~*"):
         if disk.maker_is_gone(left.name):
             left.unlink(missing_ok=True)
     archiving.archive(package, run.report)
 
 
-def _export(run: _Run, atlas: Atlas, form: str) -> None:
+def _export(run: _Run, atlas: Atlas, form: str, _folder: Path) -> None:
+    """Write into the target; the stage's own folder only says that it was done."""
     recipe, target = run.recipe, run.wish.target
     name, version, levels = run.checked.full_name, recipe.version, recipe.levels_um
     if form == "components":

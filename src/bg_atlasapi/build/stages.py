@@ -51,9 +51,8 @@ class Stages:
         keep
             Leave what an earlier run left unfinished: the stage goes on with it itself.
         """
-        mark, text = self._mark(name), fingerprint(inputs)
-        target = self.folder / name
-        if mark.exists() and mark.read_text() == text and target.is_dir():
+        mark, target = self._mark(name), self.folder / name
+        if self.has_begun(name, inputs) and target.is_dir():
             self.resumed.append(name)
             return target
         mark.unlink(missing_ok=True)
@@ -64,15 +63,17 @@ class Stages:
         beside.mkdir(exist_ok=True)
         make(beside)
         beside.rename(target)
-        disk.write_text(mark, text)
+        self.begin(name, inputs)
         return target
 
-    def begun(self, name: str, inputs: Any) -> bool:
-        """Note that something beyond this folder begins; say whether it had begun before."""
-        mark, text = self._mark(f"{name}-begun"), fingerprint(inputs)
-        before = mark.exists() and mark.read_text() == text
-        disk.write_text(mark, text)
-        return before
+    def begin(self, name: str, inputs: Any) -> None:
+        """Note that something beyond this folder begins."""
+        disk.write_text(self._mark(name), fingerprint(inputs))
+
+    def has_begun(self, name: str, inputs: Any) -> bool:
+        """Say whether it was noted, by an earlier run too."""
+        mark = self._mark(name)
+        return mark.exists() and mark.read_text() == fingerprint(inputs)
 
     def _mark(self, name: str) -> Path:
         return self.folder / f"{name}.made-from"

@@ -33,7 +33,7 @@ class Entry:
 
 _ASK, _ATLASES = "Ask an atlas", "Atlases on this machine"
 _CARRY, _SETTINGS = "Without a network", "Settings"
-_CONVERT = "Other layouts"
+_CONVERT, _MAKE = "Other layouts", "Make atlases"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "count": Entry(_ASK, "counting:count", "Count points by region."),
@@ -52,6 +52,7 @@ VERBS = {
     "bundle": Entry(_CARRY, "keeping:bundle", "Write an installed atlas as one file."),
     "add": Entry(_CARRY, "installing:add", "Install from a file, folder or address."),
     "inventory": Entry(_CARRY, "keeping:inventory", "Prepare a folder to be served."),
+    "validate": Entry(_MAKE, "validating:validate", "Check an atlas, installed or in a folder."),
     "export": Entry(_CONVERT, "exporting:export", "Write an atlas in another layout."),
     "config": Entry(_SETTINGS, "configuration:config", "Show or change the settings."),
 }
