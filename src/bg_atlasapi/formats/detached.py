@@ -49,4 +49,4 @@ def numbered(stated: str) -> list[str]:
     if not 0 < len(numbers) <= _MOST_FILES:
         message = f"{stated!r} names {len(numbers):,} files; 1 to {_MOST_FILES:,} are possible."
         raise InvalidInputError(message)
-    return [_PLACE.sub(lambda m, n=number: f"{n:{m[1]}d}", match[1]) for number in numbers]  # type: ignore[misc]
+    return [_PLACE.sub(lambda m, n=number: f"{n:{m[1]}d}", match[1]) for number in numbers]

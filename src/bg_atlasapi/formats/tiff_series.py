@@ -101,9 +101,9 @@ class TiffSlices:
         self.dtype = np.dtype(plane.dtype)
         self.chunks = (1, *plane.shape)
 
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, key: Any) -> Any:
         first, *across = key if isinstance(key, tuple) else (key,)
-        chosen = range(len(self._paths))[first]
+        chosen: Any = range(len(self._paths))[first]
         if isinstance(chosen, int):
             return self._plane(chosen)[tuple(across)]
         planes = [self._plane(number)[tuple(across)] for number in chosen]
