@@ -216,7 +216,8 @@ def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> B
     run.findings += [*run.checked.findings, *gathered.findings]
     _stop_at_errors(run)
     atlas = _with_meshes(run, gathered.atlas)
-    run.findings += _validate(run, atlas)
+    known = {(one.code, one.where) for one in run.findings}  # of labels, before there was an atlas
+    run.findings += [one for one in _validate(run, atlas) if (one.code, one.where) not in known]
     _stop_at_errors(run)
     run.stages.begin(_WRITING)
     name, version = run.checked.full_name, run.recipe.version
