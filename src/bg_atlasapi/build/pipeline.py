@@ -144,6 +144,7 @@ def build(
         target.mkdir(parents=True, exist_ok=True)
         work = target / f".building-{label}"
         with process_lock.waiting(work / _LOCK):
+            _clear_up(target)
             stages = Stages(work)
             files = sources.bring(recipe, work / "sources", report)
             checked = _localised(checked, files)
@@ -152,6 +153,14 @@ def build(
             built = _unless_there(run)
         disk.remove(work)
     return built
+
+
+def _clear_up(target: Path) -> None:
+    """Remove files that a killed build was writing; folders are taken back by the next export."""
+    for folder in (target, target / COMPONENT_STORE / "atlases"):
+        for left in folder.glob(".*~*"):
+            if left.is_file() and disk.maker_is_gone(left.name):
+                left.unlink(missing_ok=True)
 
 
 def _localised(checked: Checked, files: gathering.Files) -> Checked:
@@ -299,9 +308,7 @@ def _write(run: _Run, atlas: Atlas, form: str) -> None:
 
 
 def _pack(run: _Run, package: Path, _folder: Path) -> None:
-    for left in package.parent.glob(f".{package.name}.tar.gz~*"):
-        if disk.maker_is_gone(left.name):
-            left.unlink(missing_ok=True)
+    """Write an archive into the target, as ``_export``."""
     archiving.archive(package, run.report)
 
 
