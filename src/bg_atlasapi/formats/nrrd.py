@@ -45,6 +45,8 @@ _PACKINGS = {
     "bzip2": BZ2,
     "bz2": BZ2,
 }
+_LIST = re.compile(r"data ?file: *LIST")
+_MOST_HEADER = 1 << 20
 # Signs that turn an axis of a space into that of RAS+.
 _SPACES = {"left": -1, "right": 1, "posterior": -1, "anterior": 1, "superior": 1, "inferior": -1}
 _SHORT = {letter[0].upper(): letter for letter in _SPACES}
@@ -72,17 +74,16 @@ def open_nrrd(path: Path) -> StoredImage:
     """
     nrrd = need_nrrd()
     try:
-        with path.open("rb") as file:
-            header = nrrd.read_header(file)
-            offset = file.tell()
-            sizes = tuple(int(size) for size in header["sizes"])
+        lines, names, offset = _header_lines(path)
+        header = nrrd.read_header(lines)
+        sizes = tuple(int(size) for size in header["sizes"])
     except Exception as error:  # pynrrd meets bytes it does not expect in many ways
         message = f"{path} is no NRRD file, or it is damaged ({error})."
         raise InvalidInputError(message) from error
     if len(sizes) != header.get("dimension"):
         message = f"{path} states {header.get('dimension')} axes, but the sizes of {len(sizes)}."
         raise InvalidInputError(message)
-    files, offset = _files(path, header, offset)
+    files, offset = _files(path, header, names, offset)
     source: Any = VoxelFile(files, _layout(path, header, sizes, files, offset))
     spatial = _spatial(header, sizes)
     if len(spatial) == 3 and len(sizes) > 3:
@@ -91,20 +92,34 @@ def open_nrrd(path: Path) -> StoredImage:
     return StoredImage.framed(source, frame, path)
 
 
-def _files(path: Path, header: Mapping[str, Any], offset: int) -> tuple[list[Path], int]:
+def _header_lines(path: Path) -> tuple[list[str], list[str], int]:
+    """Return the lines of a header, the data files it lists, and where it ends.
+
+    pynrrd knows no lists of data files, which end a header.
+    """
+    with path.open("rb") as file:
+        lines = []
+        while file.tell() < _MOST_HEADER:
+            line = file.readline(_MOST_HEADER).decode("latin-1").rstrip()
+            if not line:
+                break
+            lines.append(line)
+            if _LIST.match(line):
+                names = [name.decode("latin-1").strip() for name in file]
+                return lines, [name for name in names if name], file.tell()
+        return lines, [], file.tell()
+
+
+def _files(
+    path: Path, header: Mapping[str, Any], names: Sequence[str], offset: int
+) -> tuple[list[Path], int]:
     """Return the files of the voxels, and where in each they begin."""
     stated = header.get("data file", header.get("datafile"))
     if stated is None:
         return [path], offset
-    if isinstance(stated, str) and stated.split()[:1] == ["LIST"]:
-        lines = path.read_text(encoding="latin-1").splitlines()
-        at = next(n for n, line in enumerate(lines) if re.match(r"data ?file: *LIST", line))
-        names = [line.strip() for line in lines[at + 1 :] if line.strip()]
-    elif isinstance(stated, list):
-        names = [str(name) for name in stated]
-    else:
-        names = numbered(str(stated)) or [str(stated)]
-    return [beside(path, name) for name in names], 0
+    stated = " ".join(stated) if isinstance(stated, list) else str(stated)
+    found = names or numbered(stated) or [stated]
+    return [beside(path, name) for name in found], 0
 
 
 def _layout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,19 @@ from bg_atlasapi.formats.zarr_metadata import levels_of
 from bg_atlasapi.late import np
 
 _CLOSE = 1e-4
+_LETTERS = {
+    "anterior": "a",
+    "posterior": "p",
+    "superior": "s",
+    "inferior": "i",
+    "left": "l",
+    "right": "r",
+    "rostral": "a",
+    "caudal": "p",
+    "dorsal": "s",
+    "ventral": "i",
+}
+_BODY = {"p": 0, "a": 0, "s": 1, "i": 1, "l": 2, "r": 2}
 
 
 def open_zarr(path: Path, spacing_um: Sequence[float] | None) -> StoredImage:
@@ -31,7 +44,32 @@ def open_zarr(path: Path, spacing_um: Sequence[float] | None) -> StoredImage:
         level = min(levels, key=lambda sizes: _apart(sizes, spacing_um))
         level = level if _apart(level, spacing_um) < _CLOSE else min(levels)
     source = ZarrVolume(path, None, level, "iuf", no_check)
-    return StoredImage(flat(Sliceable(source)), level, None, str(path))
+    return StoredImage(flat(Sliceable(source)), level, _orientation(path), str(path))
+
+
+def _orientation(path: Path) -> str | None:
+    """Return the side of index 0 of each axis where the image says it, as OME-NGFF RFC-4 puts it.
+
+    Source: https://ngff.openmicroscopy.org/rfc/4: ``"anterior-to-posterior"`` begins anterior.
+    """
+    for axes in _axes(path):
+        sides = [str((axis.get("orientation") or {}).get("value", "")) for axis in axes[-3:]]
+        letters = "".join(_LETTERS.get(side.partition("-to-")[0], "") for side in sides)
+        if sorted(_BODY[letter] for letter in letters) == [0, 1, 2]:
+            return letters
+    return None
+
+
+def _axes(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield the axes of an image, if they are described soundly."""
+    described = path / "zarr.json"
+    stated = read_json_file(described if described.is_file() else path / ".zattrs")
+    try:
+        attributes = stated.get("attributes", stated)
+        axes = attributes.get("ome", attributes)["multiscales"][0]["axes"]
+        yield [dict(axis) for axis in axes]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return
 
 
 def _apart(sizes: Sequence[float], wanted: Sequence[float]) -> float:
