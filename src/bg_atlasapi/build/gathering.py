@@ -73,10 +73,7 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
     InvalidInputError
         If a volume cannot be read.
     """
-    table, findings = recipe_files.table_of(recipe, files["table"][0])
-    if table is None:
-        raise InvalidAtlasError(recipe.file, findings)
-    entries = [dict(one) for one in table.rows]
+    findings: list[Finding] = []
     volumes: dict[str, npt.NDArray[Any]] = {}
     spacing = (0.0, 0.0, 0.0)
     for number, volume in enumerate(recipe.volumes):
@@ -90,6 +87,14 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
         if volume is recipe.annotation:
             spacing = tuple(facts["spacing_um"])
     report(_READ, len(recipe.volumes), len(recipe.volumes))
+    from bg_atlasapi.build.validation.labels import count_labels
+
+    counts = count_labels(volumes["annotation"])
+    table, found = recipe_files.table_of(recipe, files["table"][0], counts)
+    findings += found
+    if table is None:
+        raise InvalidAtlasError(recipe.file, findings)
+    entries = [dict(one) for one in table.rows]
     labels, entries, found = _settled(recipe, volumes["annotation"], entries, files, stages)
     further = {one.name: volumes[one.name] for one in recipe.references}
     parts = arrays.Parts(

@@ -6,7 +6,7 @@ recipe is known in no time. ``check`` is what ``brainglobe build`` does before i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,12 +195,25 @@ def _of_spaces(recipe: Recipe, spaces: Mapping[str, CoordinateSpace]) -> Iterato
             yield Finding("level-size", text, "error", "space.levels_um")
 
 
-def table_of(recipe: Recipe, path: Path) -> tuple[LabelTable | None, list[Finding]]:
-    """Return the table of structures, None if it cannot be read, and what is odd about it."""
+def table_of(
+    recipe: Recipe, path: Path, taken: Collection[int] = ()
+) -> tuple[LabelTable | None, list[Finding]]:
+    """Return the table of structures, None if it cannot be read, and what is odd about it.
+
+    Parameters
+    ----------
+    recipe
+        Says of which kind it is.
+    path
+        Where it lies.
+    taken
+        Labels of the volume, which structures that are added must not get.
+    """
     from bg_atlasapi.formats.label_tables import read_label_table
 
     try:
-        table = read_label_table(path, kind=recipe.table.kind, columns=recipe.table.columns)
+        kind, columns = recipe.table.kind, recipe.table.columns
+        table = read_label_table(path, kind=kind, columns=columns, taken=taken)
     except AtlasError as error:
         failed = Finding("source-unreadable", str(error), "error")
         return None, [as_stated(failed, recipe.table.source, path)]

@@ -22,7 +22,10 @@ KINDS = (
     *("allen-csv", "allen-graph", "bids", "brainglobe-csv", "brainglobe-json", "csv"),
     *("freesurfer", "itksnap", "slicer", "terminology-csv"),
 )
-COLUMNS = ("id", "name", "acronym", "parent", "path", "colour", "red", "green", "blue")
+COLUMNS = (
+    *("id", "name", "acronym", "parent", "path", "indent", "depth"),
+    *("colour", "red", "green", "blue"),
+)
 UNLISTED = ("refuse", "add", "zero")
 _Schema = dict[str, Any]
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -229,8 +229,10 @@ def _facts_of(checked: Checked, wish: Any) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, list):
-        sizes = bool(value) and not isinstance(value[0], str | list)
-        return " × ".join(f"{one:g}" for one in value) if sizes else ", ".join(map(str, value))
+        if value and isinstance(value[0], list):
+            return ", ".join(str(_shown(one)) for one in value)
+        sizes = bool(value) and not isinstance(value[0], str)
+        return " × ".join(f"{one:g}" for one in value) if sizes else ", ".join(value)
     return "after the download" if value is None else value
 
 
