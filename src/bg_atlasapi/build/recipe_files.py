@@ -143,7 +143,7 @@ def _of_header(volume: VolumeRecipe, spaces: dict[str, CoordinateSpace]) -> list
     assert path is not None
     try:
         header = peek_volume(path)
-        stated = Stated(header.shape, header.spacing_um, header.orientation, path.name)
+        stated = Stated(header.shape, header.spacing_um, header.orientation, str(path))
         found = placed(stated, volume.orientation, volume.resolution_um, TARGET)
     except AtlasError as error:
         return [as_stated(Finding("source-unreadable", str(error), "error"), volume.source)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BOTH = "both"
 _FACTS = ("species", "citation", "doi", "licence", "link", "packager")
-_SHOWN = 20
+_SHOWN = 3
 _HELP = """Build an atlas from a recipe, or write a recipe for labels and a table.
 
 RECIPE is a TOML file; 'brainglobe build --schema' prints what may stand in it. It is checked first,
@@ -270,10 +270,15 @@ def _dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def _show_findings(findings: Sequence[Finding]) -> None:
     """Say what was noticed, on standard error: it is not the answer."""
-    told = [one for one in findings if one.severity != "note"]
-    for one in told[:_SHOWN]:
-        where = f"{one.where}: " if one.where and one.where not in one.message else ""
-        mend = f" {one.mend}" if one.mend else ""
-        note(f"{one.severity.capitalize()}: {where}{one.message}{mend} [{one.code}]")
-    if len(told) > _SHOWN:
-        note(f"And {len(told) - _SHOWN} more; --json lists all, so does the report.")
+    told: dict[str, list[Finding]] = {}
+    for one in findings:
+        told.setdefault(one.code, []).append(one)
+    for code, some in told.items():
+        if some[0].severity == "note":
+            continue
+        for one in some[:_SHOWN]:
+            where = f"{one.where}: " if one.where and one.where not in one.message else ""
+            mend = f" {one.mend}" if one.mend else ""
+            note(f"{one.severity.capitalize()}: {where}{one.message}{mend} [{code}]")
+        if len(some) > _SHOWN:
+            note(f"And {len(some) - _SHOWN:,} more [{code}]; --json lists all.")
