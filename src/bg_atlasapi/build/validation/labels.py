@@ -43,13 +43,18 @@ def check_presence(checked: Checked) -> Iterator[Finding]:
         yield found("no-labels", "No voxel carries the label of a structure.")
     for code in (np.flatnonzero(own[listed:]) + listed).tolist():
         place = _middle(sums.first[:, code], sums.last[:, code])
-        yield _unlisted(int(sums.ids[code]), f"{own[code]:,} voxels, around voxel {place}")
+        yield _unlisted(int(sums.ids[code]), f"{counted(own[code])}, around voxel {place}")
     if own[1:listed].any():
         for code in (np.flatnonzero(total[1:listed] == 0) + 1).tolist():
             yield _without(checked.called(code))
     outside = int(np.prod(checked.space.shape, dtype=np.int64)) - checked.labelled
     if not outside:
         yield found("no-background", "Every voxel of the annotation carries a label.")
+
+
+def counted(voxels: int) -> str:
+    """Return a number of voxels in words."""
+    return f"{voxels:,} voxel{'s' if voxels != 1 else ''}"
 
 
 def _unlisted(label: int, amount: str) -> Finding:
@@ -96,7 +101,7 @@ def check_labels_against(
     counts.pop(0, None)
     paths = {whole(row.get("id")): row for row in rows}
     for label in sorted(set(counts) - {one for one in paths if one is not None}):
-        findings.append(_unlisted(label, f"{counts[label]:,} voxels"))
+        findings.append(_unlisted(label, counted(counts[label])))
     alive: set[int | None] = set()
     for label in counts:
         path = paths.get(label, {}).get("structure_id_path") or []
@@ -180,12 +185,14 @@ def check_parts(checked: Checked) -> Iterator[Finding]:
     large = parts.voxels[holes] > LARGE_HOLE * max(checked.labelled, 1)
     for hole in holes[large]:
         place = spelt(np.unravel_index(parts.first[hole], shape))
-        text = f"A part of {parts.voxels[hole]:,} voxels without a label, from voxel {place}, "
+        text = f"A part of {counted(parts.voxels[hole])} without a label, from voxel {place}, "
         yield found("large-holes", f"{text}is enclosed by labels.", f"voxel {place}")
     small = holes[~large]
     if len(small):
         places = [spelt(np.unravel_index(one, shape)) for one in parts.first[small[:5]]]
-        text = f"{len(small):,} holes of {int(parts.voxels[small].sum()):,} voxels in all are "
-        text += f"enclosed by labels; at voxels {some(places) if len(places) > 1 else places[0]}"
+        holes_told = "A hole is" if len(small) == 1 else f"{len(small):,} holes are"
         more = f" and {len(small) - len(places):,} more" if len(small) > len(places) else ""
-        yield found("holes", f"{text}{more}.", f"voxel {places[0]}")
+        text = (
+            f"{holes_told} enclosed by labels, {counted(int(parts.voxels[small].sum()))} in all, "
+        )
+        yield found("holes", f"{text}at {some(places)}{more}.", f"voxel {places[0]}")
