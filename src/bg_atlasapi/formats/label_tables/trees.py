@@ -23,6 +23,7 @@ _WHITE = (255, 255, 255)
 _DEEPEST = 200
 _SHOWN = 5
 _ROOT = "root"
+_LOST = -1  # in place of a parent that is not listed: hangs on the root, and is none itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ def tree_of(entries: Sequence[Entry], taken: Collection[int], notes: Notes) -> T
         root = len(listed) - 1
         made_ids.insert(0, number)
         notes.warning("root-added", f"it has no root; one was added above all, with id {number}.")
-    parents = [root if p is None and at != root else p for at, p in enumerate(parents)]
+    parents = [root if p in {None, _LOST} else p for p in parents]
+    parents[root] = None
     listed = _filled(listed, notes)
     rows = _rows(listed, parents, root, notes)
     _tell_crooked(listed, rows, notes)
@@ -141,6 +143,7 @@ def _by_reference(listed: Sequence[Entry], notes: Notes) -> list[int | None]:
         found = index(one.parent) if one.parent else None
         if found is None and not is_no_parent(one.parent):
             _missing(one, one.parent, notes)
+            found = _LOST
         parents.append(None if found == at else found)
     return parents
 
@@ -168,6 +171,7 @@ def _by_path(listed: Sequence[Entry], notes: Notes) -> tuple[list[Entry], list[i
             found = index(path[-1])
         if found is None and whole(path[-1]) is not None:
             _missing(rows[at], path[-1], notes)
+            parents[at] = _LOST
             continue
         if found is None:
             found = len(rows)
@@ -202,7 +206,7 @@ def _without_leaves_that_lack_ids(
     listed: list[Entry], parents: list[int | None], notes: Notes
 ) -> tuple[list[Entry], list[int | None]]:
     """Leave out rows that have neither an id nor anything below them: no voxel can be theirs."""
-    needed = {parent for parent in parents if parent is not None}
+    needed = {parent for parent in parents if parent not in {None, _LOST}}
     dropped = {at for at, one in enumerate(listed) if one.id is None and at not in needed}
     for at in sorted(dropped):
         one = listed[at]
@@ -211,9 +215,9 @@ def _without_leaves_that_lack_ids(
     if not dropped:
         return listed, parents
     kept = [at for at in range(len(listed)) if at not in dropped]
-    moved = {at: new for new, at in enumerate(kept)}
-    over = [parents[at] for at in kept]
-    return [listed[at] for at in kept], [None if p is None else moved[p] for p in over]
+    moved: dict[int | None, int | None] = {at: new for new, at in enumerate(kept)}
+    moved |= {None: None, _LOST: _LOST}
+    return [listed[at] for at in kept], [moved[parents[at]] for at in kept]
 
 
 def _cut_cycles(listed: Sequence[Entry], parents: list[int | None], notes: Notes) -> None:
@@ -222,14 +226,14 @@ def _cut_cycles(listed: Sequence[Entry], parents: list[int | None], notes: Notes
     for start in range(len(parents)):
         way: list[int] = []
         at: int | None = start
-        while at is not None and state[at] == 0:
+        while at not in {None, _LOST} and state[at] == 0:
             state[at] = 1
             way.append(at)
             at = parents[at]
-        if at is not None and state[at] == 1:
+        if at not in {None, _LOST} and state[at] == 1:
             ring = way[way.index(at) :]
             first = min(ring)
-            parents[first] = None
+            parents[first] = _LOST
             names = _some([listed[one].name for one in sorted(ring)])
             message = f"these regions are each other's parents, a cycle: {names}."
             notes.error("cycle", message, listed[first].where)
@@ -241,7 +245,7 @@ def _root(listed: Sequence[Entry], parents: Sequence[int | None], notes: Notes) 
     """Return the row of the root; None if one must be added."""
     tops = [at for at, parent in enumerate(parents) if parent is None]
     called = [at for at in tops if _ROOT in {listed[at].acronym.lower(), listed[at].name.lower()}]
-    has_tree = len(tops) < len(listed)
+    has_tree = any(parent not in {None, _LOST} for parent in parents)
     if len(tops) == 1 and (has_tree or called):
         return tops[0]
     if called:
