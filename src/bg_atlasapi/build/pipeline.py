@@ -379,11 +379,23 @@ def _refuse_what_is_there(paths: Iterable[Path]) -> None:
 
 
 def _write_report(run: _Run, atlas: Atlas, path: Path, findings: Sequence[Finding]) -> None:
-    """Write the page that shows what was built."""
-    try:
-        from bg_atlasapi.build.report import write_report
-    except ImportError:
-        path.write_text("report")
-        return
+    """Write the page that shows what was built, whole or not at all."""
+    from bg_atlasapi.build.report import write_report
 
-    write_report(atlas, path, findings, provenance=run.inputs)
+    stated = {one.key: one.stated for one in run.recipe.sources}
+    told = {
+        "recipe": run.recipe.file.name,
+        "fingerprint": fingerprint(run.inputs),
+        "sources": {stated[key]: digest for key, (_, digest) in run.files.items()},
+    }
+    beside = run.stages.folder / "report.html"
+    write_report(
+        atlas,
+        beside,
+        findings,
+        provenance=told,
+        folder=path.with_suffix(""),
+        meshes=run.inputs["meshes"],
+        report=run.report,
+    )
+    beside.replace(path)
