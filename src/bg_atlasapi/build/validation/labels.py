@@ -176,9 +176,8 @@ def check_parts(checked: Checked) -> Iterator[Finding]:
     example[parts.codes[tiny]] = parts.first[tiny]
     for code in np.flatnonzero(number[:listed]).tolist():
         place = spelt(np.unravel_index(example[code], shape))
-        text = (
-            f"{checked.called(code)} has {number[code]:,} tiny parts apart, one at voxel {place}."
-        )
+        told = "a tiny part" if number[code] == 1 else f"{number[code]:,} tiny parts"
+        text = f"{checked.called(code)} has {told} apart from the others, at voxel {place}."
         yield found("islands", text, checked.called(code))
     holes = np.flatnonzero((parts.codes == 0) & ~parts.at_edge)
     holes = holes[np.argsort(-parts.voxels[holes], kind="stable")]

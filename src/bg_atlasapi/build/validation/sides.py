@@ -30,6 +30,7 @@ ONE_SIDED = 0.02
 _CLEARLY = 0.1
 _MIRRORED = 0.9  # below this, no axis is one of symmetry
 _ROWS = 8
+_ASIDE = 1.5  # voxels: the middle may lie between two
 _NAMED = 2  # structures called left, and right, before names are believed
 _LEFT = re.compile(r"(?:^|[\s_(,.-])(?:left|lh|l)(?:$|[\s_),.-])", re.IGNORECASE)
 _RIGHT = re.compile(r"(?:^|[\s_(,.-])(?:right|rh|r)(?:$|[\s_),.-])", re.IGNORECASE)
@@ -55,8 +56,14 @@ def _symmetry(checked: Checked) -> Iterator[Finding]:
         return
     same, both, labelled = mirrored(checked)
     if both < CENTRED * labelled:
+        offset = midline_offset(checked)
         text = f"Only {both / labelled:.1%} of labelled voxels have any label mirrored across the "
-        yield found("off-centre", f"{text}middle of the left-right axis.")
+        text += f"middle of axis {checked.space.left_right_axis}"
+        if abs(offset) > _ASIDE:
+            text += f"; the labels are most symmetric {abs(offset):.3g} voxels beside it."
+            yield found("off-centre", text)
+        else:
+            yield found("asymmetric", f"{text}.")
         return
     if any(named(checked)):  # labels of the two sides are different ones
         return
@@ -100,6 +107,23 @@ def mirrored(checked: Checked) -> tuple[int, int, int]:
         counts = [pair(codes[:, at : at + _ROWS], 0) for at in range(0, codes.shape[1], _ROWS)]
     same, both = (sum(part) for part in zip(*counts, strict=True))
     return same, both, checked.labelled
+
+
+def midline_offset(checked: Checked) -> float:
+    """Return how many voxels beside the middle of the left-right axis the labels' own midline is.
+
+    Found from how much is labelled along that axis, on the coarse grid.
+    """
+    axis = checked.space.left_right_axis
+    labels, indices = checked.coarse_labels, checked.indices[axis]
+    others = tuple(other for other in range(3) if other != axis)
+    profile = np.count_nonzero(labels, axis=others).astype(np.float64)
+    count = len(profile)
+    fits = np.correlate(profile, profile[::-1], mode="full")
+    moved = int(np.argmax(fits)) - (count - 1)  # of the profile against its own mirror image
+    step = int(indices[1] - indices[0]) if count > 1 else 1
+    middle = (checked.space.shape[axis] - 1) / 2
+    return float(indices.mean() - middle + moved * step / 2)
 
 
 def _stored(checked: Checked) -> Iterator[Finding]:
