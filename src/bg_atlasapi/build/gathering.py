@@ -82,8 +82,8 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
         folder = _read(volume, path, digest, stages)
         facts = json.loads((folder / "facts.json").read_bytes())
         volumes[volume.name] = np.load(folder / "values.npy", mmap_mode="r")
-        for one in facts["findings"]:
-            findings.append(recipe_files.as_stated(Finding(**one), volume.source, path))
+        told = [Finding(**one) for one in facts["findings"]]
+        findings += [recipe_files.as_stated(one, volume.source, path) for one in told]
         if volume is recipe.annotation:
             spacing = tuple(facts["spacing_um"])
     report(_READ, len(recipe.volumes), len(recipe.volumes))
