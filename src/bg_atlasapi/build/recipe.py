@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bg_atlasapi.build.recipe_schema import SYMMETRIC, UNLISTED, findings_of
+from bg_atlasapi.build.recipe_schema import SYMMETRIC, UNLISTED, findings_of, pruned
 from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
 
 Triplet = tuple[float, float, float]
@@ -198,6 +198,46 @@ def read_recipe(path: str | Path, sources: str | Path | None = None) -> Recipe:
     InvalidRecipeError
         With every finding: syntax, unknown and missing keys, wrong values.
     """
+    path, text, stated, findings = _parsed(path)
+    if any(one.severity == "error" for one in findings):
+        raise InvalidRecipeError(path, placed(findings, text, path.name))
+    return _recipe(path, _folder(path, sources), stated)
+
+
+def read_partly(
+    path: str | Path, sources: str | Path | None = None
+) -> tuple[Recipe | None, list[Finding]]:
+    """Read what can be read of a recipe, for everything that is wrong to be said at once.
+
+    Parameters
+    ----------
+    path, sources
+        As of ``read_recipe``.
+
+    Returns
+    -------
+    Recipe or None, list of Finding
+        What is wrong left out; None if too little is left. What is wrong.
+
+    Raises
+    ------
+    InvalidInputError, InvalidRecipeError
+        If it cannot be read, or is not TOML.
+    """
+    path, _, stated, findings = _parsed(path)
+    sound = pruned(stated) if findings else stated
+    if {"annotation", "table"} <= set(sound):
+        whole = {"name": "unnamed", "version": "0.0", **sound}
+        return _recipe(path, _folder(path, sources), whole), findings
+    return None, findings
+
+
+def _folder(path: Path, sources: str | Path | None) -> Path:
+    return path.parent if sources is None else Path(sources).expanduser().absolute()
+
+
+def _parsed(path: str | Path) -> tuple[Path, str, dict[str, Any], list[Finding]]:
+    """Return where a recipe lies, its text, what it says, and what is wrong with that."""
     path = Path(path).expanduser().absolute()
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -209,12 +249,7 @@ def read_recipe(path: str | Path, sources: str | Path | None = None) -> Recipe:
         stated = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidRecipeError(path, [_syntax(error, path.name)]) from error
-    findings = list(findings_of(stated)) + list(_twice(stated))
-    findings = placed(findings, text, path.name)
-    if any(one.severity == "error" for one in findings):
-        raise InvalidRecipeError(path, findings)
-    folder = path.parent if sources is None else Path(sources).expanduser().absolute()
-    return _recipe(path, folder, stated)
+    return path, text, stated, [*findings_of(stated), *_twice(stated)]
 
 
 def _syntax(error: Exception, name: str) -> Finding:
@@ -252,9 +287,18 @@ def placed(findings: Sequence[Finding], text: str, name: str) -> list[Finding]:
     for one in findings:
         line = line_of(one.where)
         place = f"{name}:{line}" if line else name
-        where = f"{place}, {one.where}" if one.where else place
-        found.append((line, replace(one, where=where)))
-    return [one for _, one in sorted(found, key=lambda pair: pair[0] or 1 << 30)]
+        found.append(replace(one, where=f"{place}, {one.where}" if one.where else place))
+    return in_order(found)
+
+
+def in_order(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with lines in the order of the file, then those without."""
+
+    def line(finding: Finding) -> int:
+        number = finding.where.partition(",")[0].rpartition(":")[2]
+        return int(number) if number.isdecimal() else 1 << 30
+
+    return sorted(findings, key=line)
 
 
 def _lines_of_keys(text: str) -> dict[str, int]:

@@ -80,10 +80,20 @@ def check(path: str | Path, folder: str | Path | None = None) -> Checked:
     Raises
     ------
     InvalidRecipeError
-        If the recipe itself says what it may not; carries every finding.
+        If the recipe itself says what it may not; carries every finding, those of its files too.
     """
-    recipe = recipes.read_recipe(path, folder)
-    return check_files(recipe, list(_of_files(recipe)))
+    recipe, findings = recipes.read_partly(path, folder)
+    if not findings:
+        assert recipe is not None  # nothing was left out
+        return check_files(recipe, list(_of_files(recipe)))
+    said: tuple[Finding, ...] = ()
+    file = Path(path).expanduser().absolute()
+    if recipe is not None:
+        said = check_files(recipe, list(_of_files(recipe))).findings
+    text = file.read_text(encoding="utf-8-sig")
+    raise InvalidRecipeError(
+        file, recipes.in_order([*recipes.placed(findings, text, file.name), *said])
+    )
 
 
 def check_files(recipe: Recipe, findings: list[Finding] | None = None) -> Checked:

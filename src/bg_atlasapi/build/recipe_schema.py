@@ -9,6 +9,7 @@ business of ``recipe_files``.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -312,3 +313,31 @@ def _wrong(where: str, value: Any, expected: str, mend: str = "") -> Finding:
     shown = f"{value!r}"
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
     return Finding("wrong-value", f"It must be {expected}, got {shown}.", "error", where, mend)
+
+
+def pruned(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a recipe says without what is wrong with it.
+
+    Parameters
+    ----------
+    stated
+        As ``tomllib`` reads it; stays as it is.
+    """
+    sound: dict[str, Any] = copy.deepcopy(dict(stated))
+    for one in list(findings_of(sound)):
+        _remove(sound, [part for part in re.split(r"[.\[\]]", one.where) if part])
+    sound["references"] = [one for one in sound.get("references", ()) if one is not None]
+    wrong = {one.where.split(".")[0].split("[")[0] for one in findings_of(sound)}
+    return {key: value for key, value in sound.items() if key not in wrong}
+
+
+def _remove(sound: Any, way: Sequence[str]) -> None:
+    """Remove what lies at the end of a way, as far as it is there."""
+    for part in way[:-1]:
+        sound = sound[int(part)] if isinstance(sound, list) else sound.get(part)
+        if sound is None:
+            return
+    if isinstance(sound, dict):
+        sound.pop(way[-1], None)
+    elif isinstance(sound, list):
+        sound[int(way[-1])] = None

@@ -204,7 +204,7 @@ def _plan(recipe: Path, sources: Path | None, wish: Any, *, as_json: bool) -> No
     from bg_atlasapi.cli import tables
 
     _show_findings(checked.findings)
-    rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items()]
+    rows = [(key.replace("_", " "), _shown(value)) for key, value in facts.items() if value != []]
     tables.show(tables.pairs(rows))
 
 

@@ -188,6 +188,25 @@ def test_everything_wrong_with_the_files_is_said_at_once(recipe: Write, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_findings_of_the_recipe_and_of_its_files_come_together(recipe: Write) -> None:
+    """A key that is misspelt does not hide that a file is missing and another changed."""
+    path = recipe(
+        head='name = "boxes"\nversoin = "1.0"',
+        annotation='[annotation]\npath = "labels.npy"\norientatoin = "asr"\nsha256 = "'
+        + "0" * 64
+        + '"',
+        template='[template]\npath = "none.npy"\nresolution_um = -1',
+        meshes='[[references]]\npath = "a.npy"\n[[references]]\nname = "b"\npath = "b.npy"',
+    )
+    with pytest.raises(InvalidRecipeError) as caught:
+        recipe_files.check(path)
+    found = [one.code for one in caught.value.findings if one.severity == "error"]
+    assert sorted(found) == [
+        *("missing-key", "missing-key", "source-changed", "source-missing", "source-missing"),
+        *("unknown-key", "unknown-key", "wrong-value"),
+    ]
+
+
 def test_what_nobody_says_of_the_space_is_asked_for(recipe: Write) -> None:
     """A volume without a header needs orientation and voxel size from the recipe."""
     checked = recipe_files.check(recipe(space=""))
