@@ -221,12 +221,12 @@ def _sums(of: npt.NDArray[np.int32], values: Floats, count: int) -> Floats:
     """Add up what vertices of the smoothed surface say, by what stands for them."""
     sparse = import_module("scipy.sparse")
     ones, columns = np.ones(len(of), np.float32), np.arange(len(of), dtype=np.int32)
-    return np.asarray(sparse.csc_matrix((ones, of, np.arange(len(of) + 1)), (count, len(of))) @ values)
+    return np.asarray(
+        sparse.csc_matrix((ones, of, np.arange(len(of) + 1)), (count, len(of))) @ values
+    )
 
 
-def _places(
-    fine: Fine, surface: Coarse, patches: _Patches, tolerance_um: float
-) -> _Places:
+def _places(fine: Fine, surface: Coarse, patches: _Patches, tolerance_um: float) -> _Places:
     """Return where the vertex of each patch would lie, and whether it may.
 
     Minimises the sum of squared distances to the planes (Garland and Heckbert, "Surface
