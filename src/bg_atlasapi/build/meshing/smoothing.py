@@ -3,7 +3,8 @@
 Taubin's filter: a step of averaging with neighbours, then a slightly larger step back, takes the
 stairs away and leaves what is larger than a few voxels (G. Taubin, "A signal processing approach to
 fair surface design", SIGGRAPH 1995). What it takes from small things is given back: each closed
-surface is moved along its normals until it holds as much as its voxels do.
+surface is moved along its normals until it holds as much as its voxels do. No vertex ends up
+further than half the diagonal of a voxel from the corner of voxels where it began.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _GOOD = 0.05  # of a voxel: a surface moved by this little needs no second look
 _MOST = 0.2  # of a voxel, in one step
 _STEPS = 12
 _SHRUNK = 0.8  # what holds less than this part of its voxels, and is small,
+_FAR = 0.866  # of a voxel, half its diagonal: no vertex ends up further from where it was
 _SMALL = 64  # vertices, is scaled about its middle first
 
 
@@ -144,6 +146,10 @@ def _refilled(
         label = (np.cumsum(~good) - 1)[of[some]]
         patch = _Patch(points[some], new[surface.squares[rows]], label, wanted[~good])
         moved[some], areas[some] = patch.refilled(moved[some])
+    shift = moved - points
+    lengths = np.sqrt(np.einsum("ij,ij->i", shift, shift))
+    far = np.flatnonzero(lengths > _FAR)
+    moved[far] = points[far] + shift[far] * (_FAR / lengths[far])[:, np.newaxis]
     return Smoothed(moved, areas)
 
 
