@@ -566,7 +566,9 @@ class Atlas(Questions):
         from bg_atlasapi.build import validation
 
         model = self._now()
-        as_stored = self._level_um is None and getattr(self, "base", None) is None
+        # A file says more than what was made of it, if there is one and this is what it holds.
+        derived = self._level_um is not None or getattr(self, "base", None) is not None
+        as_stored = not derived and folder_of(Path(self.root_dir)).is_dir()
         with progress_bar.shown() as report:
             if as_stored:
                 return validation.check_opened(self.root_dir, model, meshes=meshes, report=report)
