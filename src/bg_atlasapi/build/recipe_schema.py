@@ -324,8 +324,9 @@ def pruned(stated: Mapping[str, Any]) -> dict[str, Any]:
         As ``tomllib`` reads it; stays as it is.
     """
     sound: dict[str, Any] = copy.deepcopy(dict(stated))
-    for one in list(findings_of(sound)):
-        _remove(sound, [part for part in re.split(r"[.\[\]]", one.where) if part])
+    for shorter in (None, -1):  # what is wrong; then what still lacks something
+        for one in list(findings_of(sound)):
+            _remove(sound, [part for part in re.split(r"[.\[\]]", one.where) if part][:shorter])
     sound["references"] = [one for one in sound.get("references", ()) if one is not None]
     wrong = {one.where.split(".")[0].split("[")[0] for one in findings_of(sound)}
     return {key: value for key, value in sound.items() if key not in wrong}
@@ -333,6 +334,8 @@ def pruned(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 def _remove(sound: Any, way: Sequence[str]) -> None:
     """Remove what lies at the end of a way, as far as it is there."""
+    if not way:
+        return
     for part in way[:-1]:
         sound = sound[int(part)] if isinstance(sound, list) else sound.get(part)
         if sound is None:

@@ -137,7 +137,8 @@ class TemplateValues:
         """Return the array as ``uint8`` or ``uint16``."""
         if self._strange:
             message = f"{self._where} holds NaN or infinity in {self._strange:,} voxels; now 0."
-            self._tell("template-not-finite", message, "Make sure that they lie outside the brain.")
+            mend = "Make sure that they lie outside the brain."
+            self._tell("template-not-finite", "warning", message, mend)
         if self._plain and (self._dtype.kind == "b" or self._dtype.str[1:] in {"u1", "u2"}):
             return self.array
         ends = [float(end) * self._slope + self._intercept for end in (self._low, self._high)]
@@ -161,7 +162,7 @@ class TemplateValues:
             f"The values of {self._where}, {low:g} to {high:g}, became 16 bits: "
             f"(value - {offset:g}) × {factor:.9g}, rounded."
         )
-        self._tell("template-scaled", message, "")
+        self._tell("template-scaled", "note", message, "")
         return self._converted(factor * self._slope, (self._intercept - offset) * factor)
 
     def _converted(self, factor: float, shift: float) -> Array:
@@ -175,5 +176,5 @@ class TemplateValues:
             flat[start : start + _BLOCK] = np.clip(np.rint(values, out=values), 0, _WHITE)
         return out
 
-    def _tell(self, code: str, message: str, mend: str) -> None:
-        self.findings.append(Finding(code, message, "warning", self._where, mend))
+    def _tell(self, code: str, severity: str, message: str, mend: str) -> None:
+        self.findings.append(Finding(code, message, severity, self._where, mend))

@@ -28,7 +28,8 @@ def open_nifti(path: Path) -> StoredImage:
     need_nibabel()
     nib: Any = import_module("nibabel")
     try:
-        image = nib.load(path)
+        with nib.imageglobals.LoggingOutputSuppressor():  # it would print what it repairs
+            image = nib.load(path)
         header, affine, stored = image.header, image.affine, image.dataobj
         shape = tuple(int(length) for length in stored.shape)
         # The image's own header says no more where the voxels begin, nor their scale.

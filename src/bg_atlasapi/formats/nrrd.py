@@ -245,5 +245,5 @@ def _allen(rows: Any, where: str) -> Frame:
         'its own, so it is read as what it is published as: "asr", in µm.'
     )
     mend = "State orientation and voxel size if it is something else."
-    remark = Finding("allen-frame", message, "warning", where, mend)
+    remark = Finding("allen-frame", message, "note", where, mend)
     return Frame((size, size, size), "asr", remarks=(remark,))

@@ -86,12 +86,17 @@ def grid_of(text: str, notes: Notes) -> Grid:
     lines = text.lstrip("\n").split("\n", 1)
     delimiter = max(_DELIMITERS, key=lines[0].count)
     try:
-        found = list(_lines(text, delimiter, csv.QUOTE_MINIMAL))
+        try:
+            found = list(_lines(text, delimiter, csv.QUOTE_MINIMAL))
+        except csv.Error:
+            if delimiter != "\t":
+                raise
+            found = list(_lines(text, delimiter, csv.QUOTE_NONE))  # BIDS: no quotes
     except csv.Error as error:
-        if delimiter != "\t":
-            message = f"{notes.file} is no table that can be read: {error}."
-            raise InvalidInputError(message) from error
-        found = list(_lines(text, delimiter, csv.QUOTE_NONE))  # BIDS: no quotes
+        message = f"{notes.file} is no table that can be read: {error}."
+        raise InvalidInputError(message) from error
+    if not found:
+        raise InvalidInputError(f"{notes.file} holds no cell with anything in it.")
     columns = tuple(cell.strip() for cell in found[0][1])
     rows = []
     for line, cells in found[1:]:

@@ -99,8 +99,12 @@ class Notes:
         """Add something that makes the table unusable as it is."""
         self._add(code, message, "error", where, mend)
 
+    def note(self, code: str, message: str, where: str = "", mend: str = "") -> None:
+        """Add something worth knowing that needs nothing done."""
+        self._add(code, message, "note", where, mend)
+
     def warning(self, code: str, message: str, where: str = "", mend: str = "") -> None:
-        """Add something worth knowing."""
+        """Add something that is likely not as it was meant."""
         self._add(code, message, "warning", where, mend)
 
     def _add(self, code: str, message: str, severity: str, where: str, mend: str) -> None:
@@ -201,4 +205,4 @@ def shades_of(parts: Sequence[str], where: str, notes: Notes) -> RGB | None:
 def _not_a_colour(parts: Sequence[str], where: str, notes: Notes) -> None:
     shown = ", ".join(parts)[:40]
     message = f"{shown!r} is no colour; it needs three numbers from 0 to 255, or RRGGBB."
-    notes.warning("colour-range", message, where, "A colour was made up.")
+    notes.warning("colour-unreadable", message, where, "A colour was made up.")

@@ -19,18 +19,19 @@ _LUT_WITH_ALPHA = re.compile(
     r"\s*(-?\d+)\s+(.*\S)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s*"
 )
 _LOOKED_AT = 20
+_LONGEST_LINE = 2048  # the patterns take their time on long lines
 
 
 def is_itksnap(text: str) -> bool:
     """Say whether a text is a label description file of ITK-SNAP."""
     lines = [line for _, line in _lines(text)][:_LOOKED_AT]
-    return bool(lines) and all(_SNAP.fullmatch(line) for line in lines)
+    return bool(lines) and all(_matched(_SNAP, line) for line in lines)
 
 
 def is_lut(text: str) -> bool:
     """Say whether a text is a lookup table of FreeSurfer or a colour table of Slicer."""
     lines = [line for _, line in _lines(text)][:_LOOKED_AT]
-    return bool(lines) and all(_LUT_WITH_ALPHA.fullmatch(line) for line in lines)
+    return bool(lines) and all(_matched(_LUT_WITH_ALPHA, line) for line in lines)
 
 
 def is_slicer(text: str, name: str) -> bool:
@@ -65,7 +66,7 @@ def _entries(
     entries = []
     for number, line in _lines(text):
         where = f"line {number}"
-        match = pattern.fullmatch(line) or (_LUT.fullmatch(line) if pattern is not _SNAP else None)
+        match = _matched(pattern, line) or (None if pattern is _SNAP else _matched(_LUT, line))
         if match is None:
             message = f"it is no line of such a file: {line.strip()[:60]!r}."
             notes.error("label-line", message, where)
@@ -79,6 +80,10 @@ def _entries(
             Entry(where, found, name, "", shades_of([match[at] for at in at_rgb], where, notes))
         )
     return entries
+
+
+def _matched(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    return pattern.fullmatch(line) if len(line) <= _LONGEST_LINE else None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

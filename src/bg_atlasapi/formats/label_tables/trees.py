@@ -6,6 +6,7 @@ by how far rows are indented. Whatever cannot be resolved hangs on the root and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,7 +66,7 @@ def tree_of(entries: Sequence[Entry], taken: Collection[int], notes: Notes) -> T
         known.add(number)
     if made:
         names = _some([listed[at].name for at in made])
-        notes.warning("ids-made", f"headings without an id got one that is free: {names}.")
+        notes.note("ids-made", f"headings without an id got one that is free: {names}.")
     made_ids = [_number(listed[at]) for at in made]
     if (root := _root(listed, parents, notes)) is None:
         number = root_id(known)
@@ -73,7 +74,7 @@ def tree_of(entries: Sequence[Entry], taken: Collection[int], notes: Notes) -> T
         parents.append(None)
         root = len(listed) - 1
         made_ids.insert(0, number)
-        notes.warning("root-added", f"it has no root; one was added above all, with id {number}.")
+        notes.note("root-added", f"it has no root; one was added above all, with id {number}.")
     parents = [root if p in {None, _LOST} else p for p in parents]
     parents[root] = None
     listed = _filled(listed, notes)
@@ -98,11 +99,13 @@ def _unique(entries: Sequence[Entry], notes: Notes) -> list[Entry]:
         if first is None or first is entry:
             kept.append(entry)
             continue
-        same = replace(first, where="") == replace(entry, where="")
         message = (
             f"the id {entry.id} is that of {first.where} ({first.name}) too; the first counts."
         )
-        (notes.warning if same else notes.error)("duplicate-id", message, entry.where)
+        if replace(first, where="") == replace(entry, where=""):
+            notes.warning("repeated-row", message, entry.where)
+        else:
+            notes.error("duplicate-id", message, entry.where, "Give each an id of its own.")
     return kept
 
 
@@ -150,7 +153,7 @@ def _by_reference(listed: Sequence[Entry], notes: Notes) -> list[int | None]:
 
 def _missing(entry: Entry, parent: str, notes: Notes) -> None:
     message = f"the parent {parent[:60]!r} of {entry.name!r} is not listed; it hangs on the root."
-    notes.warning("missing-parent", message, entry.where, "Add the parent, or correct its name.")
+    notes.error("missing-parent", message, entry.where, "Add the parent, or correct its name.")
 
 
 def _by_path(listed: Sequence[Entry], notes: Notes) -> tuple[list[Entry], list[int | None]]:
@@ -252,7 +255,7 @@ def _root(listed: Sequence[Entry], parents: Sequence[int | None], notes: Notes) 
         others = [listed[at].name for at in tops if at != called[0]]
         if has_tree:
             message = f"several regions are at the top; those beside the root: {_some(others)}."
-            notes.warning("several-roots", message)
+            notes.warning("tops-joined", message)
         return called[0]
     return None
 
@@ -263,7 +266,7 @@ def _filled(listed: Sequence[Entry], notes: Notes) -> list[Entry]:
     for one in listed:
         if not one.name:
             made = one.acronym or f"Region {one.id}"
-            notes.warning("missing-name", f"it has no name; it is called {made!r}.", one.where)
+            notes.warning("name-missing", f"it has no name; it is called {made!r}.", one.where)
             one = replace(one, name=made)  # noqa: PLW2901 - the row that goes on
         named.append(one)
     bare = [at for at, one in enumerate(named) if not one.acronym]
@@ -275,27 +278,29 @@ def _filled(listed: Sequence[Entry], notes: Notes) -> list[Entry]:
         named[at] = replace(named[at], acronym=acronym)
     if bare:
         message = f"{len(bare):,} of {len(named):,} regions state no acronym; made of their names: "
-        notes.warning("acronyms-made", f"{message}{_some(made_up)}.")
+        notes.note("acronyms-made", f"{message}{_some(made_up)}.")
     pale = [at for at, one in enumerate(named) if one.rgb is None]
     for at in pale:
         named[at] = replace(named[at], rgb=made_colour(_number(named[at])))
     if pale:
         message = f"{len(pale):,} of {len(named):,} regions state no colour; made of their ids."
-        notes.warning("colours-made", message)
+        notes.note("colours-made", message)
     _tell_repeated(named, notes)
     return named
 
 
 def _tell_repeated(named: Sequence[Entry], notes: Notes) -> None:
-    for what, words in (
-        ("acronym", [one.acronym for one in named]),
-        ("name", [one.name for one in named]),
-    ):
-        seen: set[str] = set()
-        again = dict.fromkeys(word for word in words if word in seen or seen.add(word))  # type: ignore[func-returns-value]
-        if again:
-            message = f"several regions share the {what}; the first answers to it: "
-            notes.warning(f"duplicate-{what}", f"{message}{_some(list(again))}.")
+    if again := _repeated([one.acronym for one in named]):
+        message = f"several regions share an acronym; the first answers to it: {_some(again)}."
+        notes.error("duplicate-acronym", message, "", "Give each an acronym of its own.")
+    if again := _repeated([one.name for one in named]):
+        message = f"several regions share a name; the first answers to it: {_some(again)}."
+        notes.warning("duplicate-name", message)
+
+
+def _repeated(words: Sequence[str]) -> list[str]:
+    """Return the words that come more than once, each once."""
+    return [word for word, times in Counter(words).items() if times > 1]
 
 
 def _rows(

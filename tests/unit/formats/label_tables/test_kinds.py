@@ -14,79 +14,6 @@ from bg_atlasapi.formats.label_tables import KINDS, LabelTable, read_label_table
 from bg_atlasapi.formats.packaged import records_of
 from bg_atlasapi.model.terminology import Terminology
 
-SNAP = """\
-################################################
-# ITK-SnAP Label Description File
-################################################
-    0     0    0    0        0  0  0    "Clear Label"
-    1   255   52   39        1  1  0    "corticofugal tract, corona radiata"
-   12     0    0  255        1  1  0    "Subthalamic nucleus"
-"""
-LUT = """\
-#No. Label Name:                            R   G   B   A
-
-0   Unknown                                 0   0   0   0
-2   Left-Cerebral-White-Matter              245 245 245 0
-1001    ctx-lh-bankssts                     25  100 40  0
-"""
-SLICER = """\
-# Color table file labels.ctbl
-# 3 values
-0 Background 0 0 0 0
-5 Primary_visual_area 10 20 30 255
-6 Cerebellum 40 50 60 255
-"""
-BIDS = """\
-index\tname\tabbreviation\tcolor\tmapping
-1\tPrimary visual area\tV1\t#ff0080\t1
-2\tArea A1/A2\tn/a\t070840\tn/a
-"""
-ALLEN_CSV = """\
-id,atlas_id,name,acronym,st_level,parent_structure_id,depth,graph_order,structure_id_path,color_hex_triplet
-997,-1,root,root,,,0,0,/997/,FFFFFF
-8,0,"Basic cell groups, regions",grey,,997.0,1,1,/997/8/,19399
-"""
-GRAPH = {
-    "msg": [
-        {
-            "id": 997,
-            "acronym": "root",
-            "name": "root",
-            "color_hex_triplet": "FFFFFF",
-            "parent_structure_id": None,
-            "children": [
-                {"id": 8, "acronym": "grey", "name": "Grey", "color_hex_triplet": "BFDAE3"}
-            ],
-        }
-    ]
-}
-BRAINGLOBE = [
-    {
-        "id": 1,
-        "acronym": "root",
-        "name": "root",
-        "structure_id_path": [1],
-        "rgb_triplet": [255, 255, 255],
-    },
-    {
-        "id": 5,
-        "acronym": "a",
-        "name": "Region a",
-        "structure_id_path": [1, 5],
-        "rgb_triplet": [1, 2, 3],
-    },
-]
-BRAINGLOBE_CSV = """\
-acronym,id,name,structure_id_path,parent_structure_id
-root,997,"root",/997/,
-grey,8,"Basic cell groups, regions",/997/8/,997
-"""
-TERMINOLOGY = """\
-identifier,parent_identifier,annotation_value,name,abbreviation,color_hex_triplet,root_identifier_path
-MBA:997,,997,root,root,#FFFFFF,['MBA:997']
-MBA:8,MBA:997,8,Grey,grey,#BFDAE3,"['MBA:997', 'MBA:8']"
-"""
-
 
 def read(tmp_path: Path, text: Any, name: str = "table.txt", **options: Any) -> LabelTable:
     """Write a table, read it, and make sure that an atlas takes the rows as they are."""
@@ -109,39 +36,45 @@ def codes(table: LabelTable) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "id_", "expected"),
+    ("kind", "id_", "expected"),
     [
-        (SNAP, "itksnap", 1, ("corticofugal tract, corona radiata", [255, 52, 39], [997, 1])),
-        (LUT, "freesurfer", 1001, ("ctx-lh-bankssts", [25, 100, 40], [997, 1001])),
-        (SLICER, "slicer", 5, ("Primary visual area", [10, 20, 30], [997, 5])),
-        (BIDS, "bids", 2, ("Area A1/A2", [7, 8, 64], [997, 2])),
-        (ALLEN_CSV, "allen-csv", 8, ("Basic cell groups, regions", [1, 147, 153], [997, 8])),
-        (GRAPH, "allen-graph", 8, ("Grey", [191, 218, 227], [997, 8])),
-        (GRAPH["msg"][0], "allen-graph", 8, ("Grey", [191, 218, 227], [997, 8])),
-        (GRAPH["msg"], "allen-graph", 8, ("Grey", [191, 218, 227], [997, 8])),
-        (BRAINGLOBE, "brainglobe-json", 5, ("Region a", [1, 2, 3], [1, 5])),
-        (TERMINOLOGY, "terminology-csv", 8, ("Grey", [191, 218, 227], [997, 8])),
+        ("itksnap", 1, ("corticofugal tract, corona radiata", [255, 52, 39], [997, 1])),
+        ("freesurfer", 1001, ("ctx-lh-bankssts", [25, 100, 40], [997, 1001])),
+        ("slicer", 5, ("Primary visual area", [10, 20, 30], [997, 5])),
+        ("bids", 2, ("Area A1/A2", [7, 8, 64], [997, 2])),
+        ("allen-csv", 8, ("Basic cell groups, regions", [1, 147, 153], [997, 8])),
+        ("allen-graph", 8, ("Grey", [191, 218, 227], [997, 8])),
+        ("brainglobe-json", 5, ("Region a", [1, 2, 3], [1, 5])),
+        ("terminology-csv", 8, ("Grey", [191, 218, 227], [997, 8])),
     ],
-    ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
 )
 def test_each_kind_is_recognised(
-    tmp_path: Path, text: Any, kind: str, id_: int, expected: tuple[Any, ...]
+    tmp_path: Path, samples: dict[str, str], kind: str, id_: int, expected: tuple[Any, ...]
 ) -> None:
     """By content, whatever the file is called; and the same if the kind is stated."""
-    table = read(tmp_path, text)
+    table = read(tmp_path, samples[kind])
     assert table.kind == kind
     row = by_id(table)[id_]
     assert (row["name"], row["rgb_triplet"], row["structure_id_path"]) == expected
     assert 0 not in by_id(table)
     assert table.rows[0]["structure_id_path"] == [table.rows[0]["id"]]
     assert set(row) == {"id", "acronym", "name", "structure_id_path", "rgb_triplet"}
-    assert read(tmp_path, text, kind=kind) == table
+    assert read(tmp_path, samples[kind], kind=kind) == table
     assert not [one for one in table.findings if one.severity == "error"]
 
 
-def test_brainglobe_csv_has_no_colours(tmp_path: Path) -> None:
+def test_a_structure_graph_with_and_without_its_envelope(
+    tmp_path: Path, samples: dict[str, str]
+) -> None:
+    """The answer of the Allen Institute's server, its list of roots, and the root alone."""
+    graph = json.loads(samples["allen-graph"])
+    whole = read(tmp_path, graph)
+    assert read(tmp_path, graph["msg"]) == read(tmp_path, graph["msg"][0]) == whole
+
+
+def test_brainglobe_csv_has_no_colours(tmp_path: Path, samples: dict[str, str]) -> None:
     """They are made up, and it is told; names with commas are whole."""
-    table = read(tmp_path, BRAINGLOBE_CSV)
+    table = read(tmp_path, samples["brainglobe-csv"])
     assert table.kind == "brainglobe-csv"
     assert codes(table) == ["colours-made"]
     assert by_id(table)[8]["name"] == "Basic cell groups, regions"
@@ -310,7 +243,7 @@ def test_roots(tmp_path: Path) -> None:
     assert named.made_ids == ()
     assert [row["structure_id_path"] for row in named.rows] == [[50], [50, 1], [50, 2]]
     several = read(tmp_path, "id,name,parent\n1,root,\n2,A,1\n3,B,\n")
-    assert "several-roots" in codes(several)
+    assert "tops-joined" in codes(several)
     assert by_id(several)[3]["structure_id_path"] == [1, 3]
     forest = read(tmp_path, "id,name,parent\n1,A,\n2,B,1\n3,C,\n")
     assert forest.made_ids == (997,)
