@@ -118,3 +118,25 @@ def test_a_build_killed_many_times_over_gets_there(tmp_path: Path) -> None:
     assert codes.count(-KILLED) >= 2
     record = json.loads((target / f"{NAME}.build.json").read_text())
     assert record["version"] == "1.0"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not known there")
+def test_meshes_that_were_made_are_not_made_again(tmp_path: Path) -> None:
+    """Killed while meshes are made and after, a build ends with the same meshes, byte for byte."""
+    pytest.importorskip("scipy", reason="meshes need the extra 'build'")
+    recipe = written(tmp_path / "recipe", "true")
+    whole = run(recipe, tmp_path / "whole", 0, "true")
+    assert whole.returncode == 0, whole.stderr
+    moments = int(whole.stdout.split()[0])
+    expected = contents(tmp_path / "whole")
+    assert [one for one in expected if one.endswith("meshes/10.obj")]
+    resumed: set[str] = set()
+    for first in (moments // 8, moments // 5, moments // 3, moments // 2):
+        target = tmp_path / f"killed{first}"
+        killed = run(recipe, target, first, "true")
+        assert killed.returncode == -KILLED, (first, killed.stderr)
+        again = run(recipe, target, 0, "true")
+        assert again.returncode == 0, (first, again.stderr)
+        resumed |= set(again.stdout.strip().partition(" ")[2].split(","))
+        assert contents(target) == expected, first
+    assert "meshes" in resumed
