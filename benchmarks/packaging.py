@@ -1,4 +1,4 @@
-"""Measure packaging beside brainglobe-atlasapi 3: arrays, structures and meshes to an atlas on disk.
+"""Measure packaging beside brainglobe-atlasapi 3: from arrays and meshes to an atlas on disk.
 
 Usage: ``python benchmarks/packaging.py [--rounds N]``, with this checkout installed. The published
 100 µm Allen atlas, with its 839 meshes, is packaged by the peer's ``wrapup_atlas_from_data`` and by

@@ -7,7 +7,6 @@ Each stage's work is done elsewhere; here is their order, and what stops them.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bg_atlasapi.build import archiving, gathering, recipe_files, sources
+from bg_atlasapi.build import archiving, gathering, outputs, recipe_files, sources
 from bg_atlasapi.build.recipe import Recipe
 from bg_atlasapi.build.recipe_files import Checked, accepted
 from bg_atlasapi.build.stages import Stages, fingerprint
-from bg_atlasapi.errors import AlreadyThereError, Finding, InvalidAtlasError
+from bg_atlasapi.errors import Finding, InvalidAtlasError
 from bg_atlasapi.formats import exporting
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.levels import same_spacing
@@ -207,20 +206,20 @@ def _inputs(checked: Checked, wish: Wish, files: gathering.Files) -> dict[str, A
 
 def _unless_there(run: _Run) -> Built:
     """Build, unless the same was built here before."""
-    record = _record(run)
+    record = outputs.record_of(run.checked, run.wish.target)
     mark = fingerprint(run.inputs)
-    known = _read_record(record)
-    outputs = _outputs(run)
-    if known.get("fingerprint") == mark and all(one.exists() for one in outputs.values()):
+    known = outputs.read_record(record)
+    paths = outputs.outputs(run.checked, run.wish.formats, run.wish.target)
+    if known.get("fingerprint") == mark and all(one.exists() for one in paths.values()):
         findings = tuple(Finding(**one) for one in known["findings"])
         name = run.checked.full_name
-        return Built(name, run.recipe.version, outputs, findings, is_new=False)
+        return Built(name, run.recipe.version, paths, findings, is_new=False)
     if not (run.wish.overwrite or run.stages.has_begun(_WRITING)):
-        _refuse_what_is_there(outputs.values())
-    return _built(run, record, mark, outputs)
+        outputs.refuse_what_is_there(paths.values())
+    return _built(run, record, mark, paths)
 
 
-def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> Built:
+def _built(run: _Run, record: Path, mark: str, paths: Mapping[str, Path]) -> Built:
     gathered = gathering.gather(run.recipe, run.files, run.stages, run.report)
     run.findings += [*run.checked.findings, *gathered.findings]
     _stop_at_errors(run)
@@ -235,7 +234,7 @@ def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> B
         _write(run, atlas, form)
     if "packaged" in run.wish.formats:
         inventories.index_packages(run.wish.target)
-    _write_report(run, atlas, outputs["report"], findings)
+    _write_report(run, atlas, paths["report"], findings)
     stated = {
         "name": name,
         "version": version,
@@ -244,7 +243,7 @@ def _built(run: _Run, record: Path, mark: str, outputs: Mapping[str, Path]) -> B
         "findings": [asdict(one) for one in findings],
     }
     disk.write_text(record, json.dumps(stated, indent=1, sort_keys=True) + "\n")
-    return Built(name, version, outputs, findings, tuple(run.stages.resumed))
+    return Built(name, version, paths, findings, tuple(run.stages.resumed))
 
 
 def _stop_at_errors(run: _Run) -> None:
@@ -306,7 +305,7 @@ def _write(run: _Run, atlas: Atlas, form: str) -> None:
     inputs = [run.inputs, str(target)]
     run.stages.run(f"written-{form}", inputs, partial(_export, run, atlas, form))
     if form == "packaged":
-        for one in _packages(recipe, run.checked.full_name, atlas.space.spacing_um, target):
+        for one in outputs.packages(recipe, atlas.space.spacing_um, target):
             run.stages.run(f"archive-{one.name}", inputs, partial(_pack, run, one))
 
 
@@ -328,54 +327,6 @@ def _export(run: _Run, atlas: Atlas, form: str, _folder: Path) -> None:
         level = atlas if same_spacing(size, atlas.space.spacing_um) else at_resolution(atlas, size)
         at = f"{recipe.name}_{size[0]:g}um"
         exporting.export(level, at, version, target, form, overwrite=True, report=run.report)
-
-
-def _packages(
-    recipe: Recipe, name: str, finest: tuple[float, float, float], target: Path
-) -> list[Path]:
-    names = [name, *(f"{recipe.name}_{one[0]:g}um" for one in recipe.levels_um if one != finest)]
-    return [target / f"{one}_v{recipe.version}" for one in names]
-
-
-def _outputs(run: _Run) -> dict[str, Path]:
-    """Return what is going to lie in the target, by what it is."""
-    recipe, wish = run.recipe, run.wish
-    assert run.checked.space is not None  # else its annotation could not be read
-    name, finest = run.checked.full_name, run.checked.space.spacing_um
-    paths: dict[str, Path] = {}
-    if "components" in wish.formats:
-        version = recipe.version.replace(".", "_")
-        paths["components"] = wish.target / COMPONENT_STORE / "atlases" / name / version
-    if "packaged" in wish.formats:
-        packages = _packages(recipe, name, finest, wish.target)
-        for number, one in enumerate(packages):
-            at = "" if number == 0 else f"_{one.name.rpartition('_v')[0].rpartition('_')[2]}"
-            paths[f"packaged{at}"] = one
-            paths[f"archive{at}"] = one.with_name(f"{one.name}.tar.gz")
-    paths["report"] = wish.target / f"{name}_v{recipe.version}.html"
-    return paths
-
-
-def _record(run: _Run) -> Path:
-    return run.wish.target / f"{run.checked.full_name}_v{run.recipe.version}.build.json"
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        known = json.loads(path.read_bytes())
-        if isinstance(known, dict):
-            return known
-    return {}
-
-
-def _refuse_what_is_there(paths: Iterable[Path]) -> None:
-    there = [str(one) for one in paths if one.exists()]
-    if there:
-        message = (
-            f"{', '.join(there)} is there already, and was not built from this. Choose another "
-            "folder (-o), another version, or replace it with --overwrite."
-        )
-        raise AlreadyThereError(message)
 
 
 def _write_report(run: _Run, atlas: Atlas, path: Path, findings: Sequence[Finding]) -> None:
