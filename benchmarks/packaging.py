@@ -85,7 +85,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         atlases = data.prepare(options.data, options.cache, components.package)
-        peer = peers.interpreter(peers.V3, options.cache)
+        peer = peers.interpreter(peers.V3_MAKING, options.cache)
     except (data.MissingDataError, peers.PeerUnavailableError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ import pytest
 
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.build import pipeline, recipe_files
+from bg_atlasapi.build.mesh_quality import quality_of
 from bg_atlasapi.build.pipeline import Built, Wish
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -58,9 +59,10 @@ def test_all_recipes_are_sound(shared_data: Path) -> None:
         assert "/" not in str(checked.recipe.sources[0].stated)[:1], name
 
 
-def test_allen_100um(shared_data: Path, tmp_path: Path) -> None:
-    """Both generations hold the published voxels and 840 structures; three have no voxels."""
-    made = built("allen_mouse_100um", shared_data, tmp_path)
+def test_allen_100um_with_meshes(shared_data: Path, tmp_path: Path) -> None:
+    """Both generations hold the published voxels, 840 structures, and a mesh for each with voxels."""
+    wish = Wish(tmp_path)
+    made = pipeline.build(RECIPES / "allen_mouse_100um.toml", wish, folder=shared_data)
     folder = shared_data / "allen_ccf_2017"
     for form in pipeline.FORMATS:
         atlas = BrainGlobeAtlas.from_path(made.paths[form])
@@ -69,8 +71,16 @@ def test_allen_100um(shared_data: Path, tmp_path: Path) -> None:
         assert len(atlas.structures) == 840
         assert atlas.structures["VISp"]["structure_id_path"][:3] == [997, 8, 567]
         assert "10.1016/j.cell.2020.04.007" in atlas.metadata["citation"]
-    assert codes(made)["structure-without-voxels"] == 3
-    assert codes(made)["allen-frame"] == 2
+        meshes = atlas._model.meshes
+        assert sum(meshes.has(one["id"]) for one in atlas.structures_list) == 837
+        quality = quality_of(meshes.read(997))
+        assert quality.watertight
+        voxels = int(atlas.mask("root").sum())
+        assert math.isclose(quality.volume_um3, voxels * 100**3, rel_tol=0.01)
+    found = codes(made)
+    assert found["structure-without-voxels"] == 3
+    assert found["allen-frame"] == 2
+    assert not {"mesh-missing", "mesh-open", "mesh-far"} & set(found)
 
 
 def test_allen_25um_with_levels(shared_data: Path, tmp_path: Path) -> None:

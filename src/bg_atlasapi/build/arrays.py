@@ -120,10 +120,12 @@ def atlas_of(parts: Parts) -> Atlas:
     space = packaged.space_of(stated)
     terminology = packaged.terminology_of(records, _WHERE)
     reference = _blank(space) if parts.reference is None else _source(parts.reference)
+    without = {"has_template": False} if parts.reference is None else {}
     return Atlas(
         metadata={
             **parts.metadata,
             **stated,
+            **without,
             "symmetric": parts.hemispheres is None,
             "additional_references": [*parts.references],
         },

@@ -158,6 +158,13 @@ def test_it_has_no_meshes_and_says_so(atlas: BrainGlobeAtlas) -> None:
         atlas.mesh_from_structure("A")
 
 
+def test_it_can_be_checked(atlas: BrainGlobeAtlas) -> None:
+    """Findings are told of arrays as of files, edits included."""
+    assert atlas.check().ok
+    atlas.annotation[2, 0, 0] = 99
+    assert atlas.check().errors.counts() == {"label-without-structure": 1}
+
+
 def test_its_provenance_names_no_files(atlas: BrainGlobeAtlas) -> None:
     """Results of an atlas in memory carry its name and no hash of files it does not have."""
     record = provenance_of(atlas, "count")

@@ -147,6 +147,17 @@ def test_labels_without_structure_stop_a_build_unless_settled(
     assert "label-without-structure" in [one.code for one in built.findings]
 
 
+def test_without_a_template_an_atlas_is_sound(recipe: Write, tmp_path: Path) -> None:
+    """That there is no template is a warning, and no error when the result is checked later."""
+    built = pipeline.build(recipe(template=""), Wish(tmp_path / "out"))
+    assert "template-missing" in [one.code for one in built.findings]
+    for form in ("components", "packaged"):
+        atlas = BrainGlobeAtlas.from_path(built.paths[form])
+        assert not np.asarray(atlas.reference).any()
+        assert atlas.metadata["has_template"] is False
+        assert atlas.check(meshes=False).ok
+
+
 def test_errors_that_are_accepted_do_not_stop(recipe: Write, tmp_path: Path) -> None:
     """A recipe may say that it knows of an error; it stays in the findings, as a warning."""
     path = recipe()
