@@ -116,7 +116,7 @@ def test_a_build_killed_many_times_over_gets_there(tmp_path: Path) -> None:
     assert whole.returncode == 0
     assert contents(target) == contents(tmp_path / "whole")
     assert codes.count(-KILLED) >= 2
-    record = json.loads((target / f"{NAME}.build.json").read_text())
+    record = json.loads((target / "reports" / f"{NAME}.json").read_text())
     assert record["version"] == "1.0"
 
 

@@ -181,7 +181,7 @@ def test_gubra_without_its_overrides(shared_data: Path, tmp_path: Path) -> None:
 def test_records_hold_no_path_of_this_machine(shared_data: Path, tmp_path: Path) -> None:
     """What a build says of itself names files as the recipe does."""
     made = built("marmoset_mbm", shared_data, tmp_path, "packaged")
-    text = (tmp_path / f"{made.name}_v3.0.build.json").read_text()
+    text = (tmp_path / "reports" / f"{made.name}_v3.0.json").read_text()
     assert str(shared_data) not in text
     assert json.loads(text)["version"] == "3.0"
     assert str(shared_data) not in made.paths["report"].read_text(encoding="utf-8")

@@ -22,17 +22,20 @@ _AT_ONCE = 8
 _PACK = "pack"
 
 
-def archive(folder: Path, report: Report = silent) -> Path:
-    """Write the archive of a package beside it, whole or not at all; replaces an older one.
+def archive(folder: Path, target: Path, report: Report = silent) -> Path:
+    """Write the archive of a package, whole or not at all; replaces an older one.
 
     Parameters
     ----------
     folder
         Of the package, ``<name>_v<version>``.
+    target
+        Folder for it; not the package's own: 1.x would take the two for two versions.
     report
         Told of the bytes.
     """
-    path = folder.with_name(f"{folder.name}.tar.gz")
+    path = target / f"{folder.name}.tar.gz"
+    target.mkdir(parents=True, exist_ok=True)
     files = sorted(one for one in folder.rglob("*") if one.is_file())
     tally = Tally(report, _PACK, sum(one.stat().st_size for one in files))
     with disk.explained(path.parent, f"write {path.name}"):

@@ -12,7 +12,10 @@ from bg_atlasapi.build.recipe import Recipe
 from bg_atlasapi.build.recipe_files import Checked
 from bg_atlasapi.errors import AlreadyThereError
 from bg_atlasapi.store.inventory import COMPONENT_STORE
+from bg_atlasapi.store.remotes import PACKAGES_FOLDER
 
+# Beside packages, 1.x takes everything called <name>_v… for a version of the atlas.
+REPORTS = "reports"
 Triplet = tuple[float, float, float]
 
 
@@ -34,14 +37,19 @@ def outputs(checked: Checked, formats: Iterable[str], target: Path) -> dict[str,
         for number, one in enumerate(packages(recipe, checked.space.spacing_um, target)):
             at = "" if number == 0 else f"_{one.name.rpartition('_v')[0].rpartition('_')[2]}"
             paths[f"packaged{at}"] = one
-            paths[f"archive{at}"] = one.with_name(f"{one.name}.tar.gz")
-    paths["report"] = target / f"{checked.full_name}_v{recipe.version}.html"
+            paths[f"archive{at}"] = archives_in(target) / f"{one.name}.tar.gz"
+    paths["report"] = target / REPORTS / f"{checked.full_name}_v{recipe.version}.html"
     return paths
+
+
+def archives_in(target: Path) -> Path:
+    """Return the folder of archives, which web servers publish."""
+    return target / PACKAGES_FOLDER
 
 
 def record_of(checked: Checked, target: Path) -> Path:
     """Return where the record of a build lies."""
-    return target / f"{checked.full_name}_v{checked.recipe.version}.build.json"
+    return target / REPORTS / f"{checked.full_name}_v{checked.recipe.version}.json"
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def build(
 
 def _clear_up(target: Path) -> None:
     """Remove files that a killed build was writing; folders are taken back by the next export."""
-    for folder in (target, target / COMPONENT_STORE / "atlases"):
+    conf = target / COMPONENT_STORE / "atlases"
+    for folder in (target, conf, outputs.archives_in(target), target / outputs.REPORTS):
         for left in folder.glob(".*~*"):
             if left.is_file() and disk.maker_is_gone(left.name):
                 left.unlink(missing_ok=True)
@@ -233,7 +234,7 @@ def _built(run: _Run, record: Path, mark: str, paths: Mapping[str, Path]) -> Bui
     for form in run.wish.formats:
         _write(run, atlas, form)
     if "packaged" in run.wish.formats:
-        inventories.index_packages(run.wish.target)
+        inventories.index_packages(outputs.archives_in(run.wish.target))
     _write_report(run, atlas, paths["report"], findings)
     stated = {
         "name": name,
@@ -308,7 +309,7 @@ def _write(run: _Run, atlas: Atlas, form: str) -> None:
 
 def _pack(run: _Run, package: Path, _folder: Path) -> None:
     """Write an archive into the target, as ``_export``."""
-    archiving.archive(package, run.report)
+    archiving.archive(package, outputs.archives_in(run.wish.target), run.report)
 
 
 def _export(run: _Run, atlas: Atlas, form: str, _folder: Path) -> None:
@@ -342,8 +343,9 @@ def _write_report(run: _Run, atlas: Atlas, path: Path, findings: Sequence[Findin
         beside,
         findings,
         provenance=told,
-        folder=path.with_suffix(""),
+        folder=path.parent / path.stem,
         meshes=run.inputs["meshes"],
         report=run.report,
     )
+    path.parent.mkdir(exist_ok=True)
     beside.replace(path)

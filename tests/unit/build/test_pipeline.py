@@ -248,7 +248,14 @@ def test_a_built_folder_is_published_by_any_server(recipe: Write, tmp_path: Path
     with Server(tmp_path / "out") as server:
         manifest = f"{server.url}/brainglobe-atlasapi/atlases/{NAME}/1_0/manifest.json"
         for number, url in enumerate(
-            (server.url, f"{server.url}/", f"{server.url}/brainglobe-atlasapi", manifest)
+            (
+                f"{server.url}/packages",
+                f"{server.url}/packages/",
+                server.url,
+                f"{server.url}/",
+                f"{server.url}/brainglobe-atlasapi",
+                manifest,
+            )
         ):
             layer = tmp_path / f"layer{number}"
             added = update_atlases.add_atlas(url, brainglobe_dir=layer)
@@ -258,7 +265,7 @@ def test_a_built_folder_is_published_by_any_server(recipe: Write, tmp_path: Path
             assert np.array_equal(atlas.annotation, drawn())
             assert update_atlases.verify_atlas(NAME, brainglobe_dir=layer).sound
         direct = update_atlases.add_atlas(
-            f"{server.url}/{NAME}_v1.0.tar.gz", brainglobe_dir=tmp_path / "direct"
+            f"{server.url}/packages/{NAME}_v1.0.tar.gz", brainglobe_dir=tmp_path / "direct"
         )
         assert direct.version_text == "1.0"
         with pytest.raises(UnknownAtlasError, match=f"Did you mean {NAME}"):
@@ -267,13 +274,21 @@ def test_a_built_folder_is_published_by_any_server(recipe: Write, tmp_path: Path
             update_atlases.add_atlas(server.url, name=f"{NAME}@2.0", brainglobe_dir=tmp_path / "x")
 
 
+def test_packages_alone_are_published_too(recipe: Write, tmp_path: Path) -> None:
+    """Of a build without a component store, the address of the folder finds the archives."""
+    pipeline.build(recipe(), Wish(tmp_path / "out", ("packaged",)))
+    with Server(tmp_path / "out") as server:
+        added = update_atlases.add_atlas(server.url, brainglobe_dir=tmp_path / "layer")
+        assert (added.name, added.layout) == (NAME, inventory.PACKAGES)
+
+
 def test_of_several_published_atlases_one_is_named(recipe: Write, tmp_path: Path) -> None:
     """Builds share a folder; whoever adds from it says which, and a second version is found."""
     target = tmp_path / "out"
     pipeline.build(recipe(), Wish(target))
     head = 'name = "others"\nversion = "2.1"'
     pipeline.build(recipe(head=head), Wish(target))
-    conf = (target / "last_versions.conf").read_text()
+    conf = (target / "packages" / "last_versions.conf").read_text()
     assert conf == "[atlases]\nboxes_100um = 1.0\nothers_100um = 2.1\n"
     with Server(target) as server:
         with pytest.raises(InvalidInputError, match="boxes_100um, others_100um"):
@@ -289,6 +304,6 @@ def test_what_was_built_opens_where_it_was_built(recipe: Write, tmp_path: Path) 
     built = pipeline.build(recipe(), Wish(tmp_path / "out"))
     atlas = BrainGlobeAtlas(NAME, tmp_path / "out", check_latest=False)
     assert atlas.structure_from_coords((14, 14, 14), as_acronym=True) == "B"
-    record = json.loads((tmp_path / "out" / f"{NAME}_v1.0.build.json").read_text())
+    record = json.loads((tmp_path / "out" / "reports" / f"{NAME}_v1.0.json").read_text())
     assert set(record["built_from"]["sources"]) == {"annotation", "template", "table"}
     assert [one["code"] for one in record["findings"]] == [one.code for one in built.findings]
