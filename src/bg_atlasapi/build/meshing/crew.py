@@ -70,7 +70,7 @@ class _Hand:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # One thread each: there is a process for every core.
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bg_atlasapi.build.meshing.pinches import repeated_edges
+from bg_atlasapi.build.meshing.smoothing import crossed
 from bg_atlasapi.late import np
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Merge:
         parts: list[npt.NDArray[np.integer]] = [start, end]
         if turned:
             first, second, third = (self._points[triangles[:, side]] for side in range(3))
-            facing = np.cross(second - first, third - first)
+            facing = crossed(second - first, third - first)
             towards = self._normals[triangles[:, 0]]
             for side in (1, 2):
                 towards += self._normals[triangles[:, side]]
@@ -152,7 +153,9 @@ class _Merge:
         loose = undone[self._patch]
         self._vertex[loose] = np.flatnonzero(loose).astype(np.int32) + self._count
         for _ in range(2):  # the faces at what was undone, then those that share a vertex with them
-            there = loose[self._surface.faces].any(axis=1)
+            there = loose[self._surface.faces[:, 0]]
+            for side in range(1, self._surface.faces.shape[1]):
+                there = there | loose[self._surface.faces[:, side]]
             near = np.zeros(len(self._points), np.bool_)
             near[self._vertex[self._surface.faces[there]]] = True
             loose = near[self._vertex]
@@ -220,10 +223,8 @@ def _patches(surface: Coarse, level: int) -> _Patches:
 def _sums(of: npt.NDArray[np.int32], values: Floats, count: int) -> Floats:
     """Add up what vertices of the smoothed surface say, by what stands for them."""
     sparse = import_module("scipy.sparse")
-    ones, columns = np.ones(len(of), np.float32), np.arange(len(of), dtype=np.int32)
-    return np.asarray(
-        sparse.csc_matrix((ones, of, np.arange(len(of) + 1)), (count, len(of))) @ values
-    )
+    ones, ends = np.ones(len(of), np.float32), np.arange(len(of) + 1, dtype=np.int32)
+    return np.asarray(sparse.csc_matrix((ones, of, ends), (count, len(of))) @ values)
 
 
 def _places(fine: Fine, surface: Coarse, patches: _Patches, tolerance_um: float) -> _Places:
@@ -293,16 +294,22 @@ def triangles_of(points: Floats, faces: Faces) -> Faces:
     """
     sides = faces.shape[1]
     once = [faces[:, side] != faces[:, (side + 1) % sides] for side in range(sides)]
-    different = np.sum(once, axis=0)
+    different = once[0].astype(np.uint8)
+    for one in once[1:]:
+        different += one
     if sides == 3:
-        return faces[different == 3]
+        return np.asarray(faces[different == 3])
     cut: list[Faces] = []
     for side in range(4):
         rows = faces[(different == 3) & ~once[side]]
         cut.append(rows[:, [(side + 1) % 4, (side + 2) % 4, (side + 3) % 4]])
     squares = faces[different == 4]
     first, second, third, fourth = (points[squares[:, side]] for side in range(4))
-    across = ((first - third) ** 2).sum(axis=1) <= ((second - fourth) ** 2).sum(axis=1)
+    across = _squared(first - third) <= _squared(second - fourth)
     cut += [squares[across][:, [0, 1, 2]], squares[across][:, [0, 2, 3]]]
     cut += [squares[~across][:, [0, 1, 3]], squares[~across][:, [1, 2, 3]]]
     return np.concatenate(cut)
+
+
+def _squared(vectors: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", vectors, vectors))

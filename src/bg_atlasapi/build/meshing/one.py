@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.build.meshing.cuberille import Squares, squares_of
 from bg_atlasapi.build.meshing.merging import Fine, merged, triangles_of
 from bg_atlasapi.build.meshing.pinches import parted
-from bg_atlasapi.build.meshing.smoothing import smoothed, unit
+from bg_atlasapi.build.meshing.smoothing import crossed, smoothed, unit
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Planes = Callable[[int, int], npt.NDArray[Any]]
 
-ITERATIONS = 10
+ITERATIONS = 6
 _STEPS = 3  # towards the volume of the voxels
 _MOST = 0.25  # of a voxel, in one of them
 
@@ -124,7 +124,7 @@ def _filled(
         return moved
     for _ in range(_STEPS):
         first, second, third = (moved[triangles[:, side]] for side in range(3))
-        areas = np.cross(second - first, third - first) / 2
+        areas = crossed(second - first, third - first) / 2
         volume = float(np.einsum("ij,ij->", first, areas)) / 3
         sums = np.stack(
             [

@@ -7,7 +7,7 @@ squares meet there. The two squares of one of the voxels get a vertex in the mid
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bg_atlasapi.build.meshing.cuberille import Squares
 from bg_atlasapi.late import np
@@ -36,8 +36,10 @@ def repeated_edges(
     start, end
         Vertices, one pair for each edge too many.
     """
-    keys = (faces.astype(np.int64) * count + np.roll(faces, -1, axis=1)).reshape(-1)
-    keys.sort()
+    keys = faces.astype(np.int64) * count
+    for side in range(faces.shape[1]):
+        keys[:, side] += faces[:, (side + 1) % faces.shape[1]]
+    keys = np.sort(keys, axis=None)
     twice = keys[1:][keys[1:] == keys[:-1]]
     start, end = np.divmod(twice, max(count, 1))
     return start, end
@@ -60,8 +62,8 @@ def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
         nowhere (0).
     """
     points = surface.corners.astype(np.float32)
-    flagged = surface.touching[surface.squares]
-    rows = np.flatnonzero((flagged & np.roll(flagged, -1, axis=1)).any(axis=1))
+    near = [surface.touching[surface.squares[:, side]] for side in range(4)]
+    rows = np.flatnonzero((near[0] | near[2]) & (near[1] | near[3]))  # two in a row
     some, facing = surface.squares[rows], surface.facing[rows]
     added = _Added(points, some, _voxels(points, some, facing))
     while added.part():
@@ -70,12 +72,12 @@ def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
         return points, surface
     squares, extra = surface.squares.copy(), added.squares[len(rows) :]
     squares[rows] = added.squares[: len(rows)]
-    near = surface.corners[np.array(added.near, np.intp)]
+    beside = surface.corners[np.array(added.near, np.intp)]
     return np.concatenate([points, np.array(added.made, np.float32)]), Squares(
-        np.concatenate([surface.corners, near]),
+        np.concatenate([surface.corners, beside]),
         np.concatenate([squares, extra]),
         np.concatenate([surface.facing, np.zeros(len(extra), np.int8)]),
-        np.concatenate([surface.touching, np.zeros(len(near), np.bool_)]),
+        np.concatenate([surface.touching, np.zeros(len(beside), np.bool_)]),
     )
 
 
@@ -165,4 +167,5 @@ class _Added:
 
     def _place(self, vertex: int) -> npt.NDArray[np.float64]:
         old = len(self._points)
-        return self.made[vertex - old] if vertex >= old else self._points[vertex].astype(np.float64)
+        place = self.made[vertex - old] if vertex >= old else self._points[vertex]
+        return np.asarray(place, np.float64)

@@ -92,9 +92,9 @@ def jobs_of(
         last = int(terminology.last[code])
         voxels = by_side[:, last] - by_side[:, code - 1]
         box = _triplet(low[:, code]), _triplet(high[:, code] + 1)
-        for side in sides:
-            if voxels[side] if side else voxels.sum():
-                jobs.append(Job(int(terminology.ids[code]), code, last, *box, side))
+        identifier = int(terminology.ids[code])
+        there = [side for side in sides if (voxels[side] if side else voxels.sum())]
+        jobs += [Job(identifier, code, last, *box, side) for side in there]
     return sorted(jobs, key=lambda job: (-job.weight, job.identifier, job.side))
 
 
@@ -114,7 +114,7 @@ def write_codes(labels: LabelVolume, folder: Path) -> str:
         out = _empty(folder / CODES, labels.shape, np.dtype(np.uint32 if wide else np.uint16))
         for first, codes in scan.over(lambda planes: (planes.first, planes.codes)):
             out[first : first + len(codes)] = codes
-            digest.update(np.ascontiguousarray(codes))
+            digest.update(np.ascontiguousarray(codes).data)
         out.flush()
         return digest.hexdigest()
 
@@ -127,7 +127,7 @@ def write_sides(space: CoordinateSpace, stored: StoredHemispheres | None, folder
     digest = hashlib.sha256()
     for first, stop in _steps(space.shape):
         out[first:stop] = sides_of(space, stored, first, stop)
-        digest.update(np.ascontiguousarray(out[first:stop]))
+        digest.update(np.ascontiguousarray(out[first:stop]).data)
     out.flush()
     return digest.hexdigest()
 

@@ -71,9 +71,8 @@ def _links(filled: list[int]) -> list[tuple[int, int]]:
             if len(faces) == 2:
                 links.append((faces[0], faces[1]))
             elif len(faces) == 4:  # two voxels touch along the edge: each keeps its own two faces
-                for i in range(4):
-                    if filled[ring[i]]:
-                        links.append((_slot(ring[i - 1], ring[i]), _slot(*pairs[i])))
+                both = [(_slot(ring[i - 1], ring[i]), _slot(*pairs[i])) for i in range(4)]
+                links += [both[i] for i in range(4) if filled[ring[i]]]
     return links
 
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Whole = npt.NDArray[np.float64]
 
-# Passes what is longer than some 19 edges, 2 pi / sqrt(1 / 0.5 - 1 / 0.53), unchanged.
-_IN, _BACK = 0.5, -0.53
+# Passes what is longer than some 19 edges, 2 pi / sqrt(1 / 0.6 - 1 / 0.64), unchanged.
+_IN, _BACK = 0.6, -0.64
 _GOOD = 0.05  # of a voxel: a surface moved by this little needs no second look
 _MOST = 0.2  # of a voxel, in one step
 _STEPS = 12
@@ -77,9 +78,7 @@ def smoothed(points: Floats, surface: Squares, iterations: int) -> Smoothed:
 
 def _links(squares: npt.NDArray[np.int32], count: int) -> Any:
     """Return the sparse matrix that takes the mean of each vertex's neighbours."""
-    start = squares.reshape(-1)
-    end = np.roll(squares, -1, axis=1).reshape(-1)
-    links = _matrix(start, end, (count, count))
+    links = _matrix(squares.reshape(-1), squares[:, [1, 2, 3, 0]].reshape(-1), (count, count))
     degrees = np.diff(links.indptr)
     links.data = np.repeat(np.float32(1) / np.maximum(degrees, 1).astype(np.float32), degrees)
     return links
@@ -100,7 +99,17 @@ def _areas(points: Floats, squares: npt.NDArray[np.int32], around: Any) -> Float
     """Return the vector area of the squares around each vertex, shape ``(n, 3)``."""
     across = points[squares[:, 2]] - points[squares[:, 0]]
     along = points[squares[:, 3]] - points[squares[:, 1]]
-    return np.asarray(around @ (np.cross(across, along) * np.float32(0.5)))
+    return np.asarray(around @ (crossed(across, along) * np.float32(0.5)))
+
+
+def crossed(first: Any, second: Any) -> Any:
+    """Return the cross products of rows; numpy's own takes twice as long."""
+    out = np.empty_like(first)
+    for axis in range(3):
+        u, v = (axis + 1) % 3, (axis + 2) % 3
+        np.multiply(first[:, u], second[:, v], out=out[:, axis])
+        out[:, axis] -= first[:, v] * second[:, u]
+    return out
 
 
 def unit(vectors: Floats) -> Floats:
@@ -117,13 +126,13 @@ class _Bodies:
     sizes: npt.NDArray[np.float64]
 
 
-def _bodies(now: Smoothed, closed: npt.NDArray[np.int32], count: int) -> _Bodies:
+def _bodies(now: Smoothed, closed: npt.NDArray[np.integer], count: int) -> _Bodies:
     """Measure closed surfaces, taking each square as the mean of its two ways to be cut."""
-    through = np.einsum("ij,ij->i", now.points, now.areas, dtype=np.float64) / 12
-    sizes = np.sqrt(np.einsum("ij,ij->i", now.areas, now.areas, dtype=np.float64)) / 4
+    through = np.einsum("ij,ij->i", now.points, now.areas) / np.float32(12)
+    sizes = np.sqrt(np.einsum("ij,ij->i", now.areas, now.areas)) / np.float32(4)
     return _Bodies(
-        np.bincount(closed, weights=through, minlength=count),
-        np.bincount(closed, weights=sizes, minlength=count),
+        weighed(closed, through, count),
+        weighed(closed, sizes, count),
     )
 
 
@@ -153,15 +162,18 @@ def _refilled(
     return Smoothed(moved, areas)
 
 
-def _voxels(
-    points: Floats, surface: Squares, of: npt.NDArray[np.int32], count: int
-) -> npt.NDArray[np.float64]:
+def _voxels(points: Floats, surface: Squares, of: npt.NDArray[np.int32], count: int) -> Whole:
     """Return how many voxels each closed surface holds; a cavity holds fewer than none."""
     across = np.flatnonzero(np.abs(surface.facing) == 1)
     first = surface.squares[across, 0]
     # No new vertex comes first in a square that has one; the first is a corner of voxels.
     heights = points[first, 0].astype(np.float64) * surface.facing[across]
-    return np.bincount(of[first], weights=heights, minlength=count)
+    return weighed(of[first], heights, count)
+
+
+def weighed(of: npt.NDArray[Any], weights: npt.NDArray[Any], count: int) -> Whole:
+    """Return sums by label, in double precision."""
+    return np.asarray(np.bincount(of, weights=weights, minlength=count), np.float64)
 
 
 class _Patch:
@@ -191,19 +203,21 @@ class _Patch:
             if (np.abs(step) < _GOOD / 10).all():
                 return points, now.areas
             step = np.clip(step, -_MOST, _MOST).astype(np.float32)
-            points = points + step[self._of][:, np.newaxis] * unit(now.areas)
+            points = np.asarray(
+                points + step[self._of][:, np.newaxis] * unit(now.areas), np.float32
+            )
         return points, _areas(points, self._squares, self._around)
 
     def _scaled(self, points: Floats, ratio: npt.NDArray[np.float64]) -> Floats:
         """Scale what shrank about its middle; what turned inside out is as it was."""
         counts = np.bincount(self._of)
-        sums = [np.bincount(self._of, weights=points[:, axis]) for axis in range(3)]
+        sums = [weighed(self._of, points[:, axis], len(ratio)) for axis in range(3)]
         middles = (np.stack(sums, axis=1) / counts[:, np.newaxis]).astype(np.float32)
         shrunk = (ratio < _SHRUNK) & (ratio > 0) & (counts <= _SMALL)
         scale = np.ones(len(ratio), np.float32)
-        scale[shrunk] = (1 / ratio[shrunk]) ** (1 / 3)
+        scale[shrunk] = np.cbrt(1 / ratio[shrunk])
         middle = middles[self._of]
-        points = middle + (points - middle) * scale[self._of][:, np.newaxis]
+        scaled = middle + (points - middle) * scale[self._of][:, np.newaxis]
         lost = (ratio <= 0)[self._of]
-        points[lost] = self._corners[lost]
-        return points
+        scaled[lost] = self._corners[lost]
+        return np.asarray(scaled, np.float32)

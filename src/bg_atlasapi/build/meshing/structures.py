@@ -59,7 +59,7 @@ class MeshSummary:
         return sum(one.triangles for one in self.meshes)
 
 
-def mesh_structures(
+def mesh_structures(  # noqa: PLR0913 - keywords
     labels: LabelVolume,
     space: CoordinateSpace,
     target: Path,
@@ -89,7 +89,7 @@ def mesh_structures(
         How far a vertex may lie from the planes of the smoothed surface that it stands for, µm;
         half the shortest side of a voxel unless said. 0 keeps every vertex.
     smooth
-        Whether to smooth, or how many times (10).
+        Whether to smooth, or how many times (6).
     hemispheres
         1 left, 2 right per voxel: each structure gets a mesh of either side besides.
     report
@@ -140,7 +140,7 @@ def _clear(target: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _finish(space: CoordinateSpace, tolerance_um: float | None, smooth: bool | int) -> Finish:
+def _finish(space: CoordinateSpace, tolerance_um: float | None, smooth: int) -> Finish:
     tolerance = min(space.spacing_um) / 2 if tolerance_um is None else float(tolerance_um)
     if not 0 <= tolerance < float("inf"):
         message = f"The tolerance of meshes is 0 µm or more, got {tolerance_um!r}."
