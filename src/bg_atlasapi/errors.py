@@ -43,7 +43,8 @@ class Finding:
     message
         One sentence for people: what, where, expected against found.
     severity
-        ``"error"`` when the atlas cannot be used as it is, else ``"warning"``.
+        ``"error"`` when the atlas cannot be used as it is, ``"warning"`` when something is likely
+        not as it was meant, ``"note"`` when it is just worth knowing.
     where
         The structure, file, key or line it is about; empty for the whole atlas.
     mend

@@ -144,10 +144,13 @@ def welded(mesh: TriangleMesh) -> TriangleMesh:
 def _size(points: npt.NDArray[np.float64], triangles: npt.NDArray[np.int64]) -> tuple[float, float]:
     """Return the enclosed volume and the area; measured from the middle, to keep digits."""
     middle = points[triangles[:, 0]].mean(axis=0)
-    first, second, third = (points[triangles[:, corner]] - middle for corner in range(3))
-    normals = np.cross(second - first, third - first)
-    volume = float(np.einsum("ij,ij->", first, normals)) / 6
-    return volume, float(np.sqrt(np.einsum("ij,ij->i", normals, normals)).sum()) / 2
+    centred = points - middle
+    first, second, third = (centred[triangles[:, corner]] for corner in range(3))
+    (a, b, c), (d, e, f) = (second - first).T, (third - first).T
+    normals = (b * f - c * e, c * d - a * f, a * e - b * d)  # np.cross takes three times as long
+    volume = sum(float(np.dot(first[:, axis], normals[axis])) for axis in range(3)) / 6
+    area = float(np.sqrt(sum(one * one for one in normals)).sum()) / 2
+    return volume, area
 
 
 class _Edges:

@@ -97,8 +97,32 @@ def _report(verdict: Verdict, path: Path, target: Path | None, *, meshes: bool) 
         note("The atlas does not open, so there is no report of it.")
         return None
     from bg_atlasapi.build.report import write_report
+    from bg_atlasapi.formats.registry import folder_of
 
-    return write_report(verdict.atlas, target, verdict.findings, folder=path, meshes=meshes)
+    return write_report(
+        verdict.atlas,
+        target,
+        verdict.findings,
+        provenance=_provenance(path),
+        folder=folder_of(path),
+        meshes=meshes,
+    )
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    from bg_atlasapi.errors import AtlasError
+    from bg_atlasapi.formats.provenance import data_sha256
+    from bg_atlasapi.formats.registry import folder_of
+
+    folder = folder_of(path)
+    try:
+        digest = data_sha256(folder)
+    except AtlasError:  # a damaged one still has a report
+        digest = None
+    checked = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"folder": folder.name, "SHA-256 of the data": digest, "checked": checked}
 
 
 def _row(verdict: Verdict, path: Path, written: Path | None) -> dict[str, Any]:

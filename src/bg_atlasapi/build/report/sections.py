@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from bg_atlasapi.query.region_pass import with_descendants
 _FIRST, _MOST = 4, 100  # of one code, shown at once and after unfolding
 _ROWS = 4000  # of the region table
 _UM3_PER_MM3 = 1e9
+_LONGEST = 2000  # characters of a value
+_ADDRESS = re.compile(r"(https?://[^\s<>\"']+[^\s<>\"'.,;)])")
 _BARS_MM = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
@@ -296,8 +299,10 @@ def _pairs(stated: Mapping[str, Any], above: str = "") -> Iterator[Markup]:
 
 
 def _value(value: Any) -> Content:
-    if isinstance(value, str) and value.startswith(("https://", "http://")) and " " not in value:
-        return element("a", value, href=value, rel="noreferrer")
     if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)[:2000]
-    return str(value)[:2000]
+        value = ", ".join(str(one) for one in value)
+    words = _ADDRESS.split(str(value)[:_LONGEST])
+    return [  # every second is an address
+        element("a", word, href=word, rel="noreferrer") if place % 2 else word
+        for place, word in enumerate(words)
+    ]

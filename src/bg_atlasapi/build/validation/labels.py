@@ -153,7 +153,8 @@ def check_size(checked: Checked) -> Iterator[Finding]:
     if not low <= sides.max() <= high:
         shown = " × ".join(f"{side:.3g}" for side in sides)
         text = f"The labels span {shown} mm, at voxels of {shown_um(checked)} µm; "
-        text += f"the longest side of a brain of {species or 'any species'} is {low:g} to {high:g}."
+        text += f"the longest side of a brain of {species or 'any species'} is {low:g} to "
+        text += f"{high:g} mm."
         yield found("size-implausible", text)
 
 
