@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+import zlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ from bg_atlasapi.formats.voxel_files import DEFLATED, PLAIN, VoxelFile, VoxelLay
 from bg_atlasapi.late import np
 
 _SQUEEZED_AFTER = 3
+_NIFTI1_LENGTH, _NIFTI1_OFFSET_AT = 348, 108
+_NIFTI2_LENGTH, _NIFTI2_OFFSET_AT = 540, 168
+_FARTHEST = 64 << 20  # bytes of a header's extensions: a thousand times what anybody writes
 
 
 def open_nifti(path: Path) -> StoredImage:
@@ -27,6 +33,7 @@ def open_nifti(path: Path) -> StoredImage:
     """
     need_nibabel()
     nib: Any = import_module("nibabel")
+    _require_near(path)
     try:
         with nib.imageglobals.LoggingOutputSuppressor():  # it would print what it repairs
             image = nib.load(path)
@@ -47,6 +54,30 @@ def open_nifti(path: Path) -> StoredImage:
     if (slope, intercept) != (1, 0):
         source = Scaled(source, slope, intercept)
     return StoredImage.framed(source, frame, path)
+
+
+def _require_near(path: Path) -> None:
+    """Refuse a header whose voxels begin far behind it: nibabel reads what lies between.
+
+    Of a few hundred kilobytes that unpack to a gigabyte, that would be the gigabyte.
+    """
+    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        with opened(path, "rb") as file:
+            head = file.read(_NIFTI2_LENGTH)
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"{path} is no NIfTI file, or it is damaged ({error})."
+        raise InvalidInputError(message) from error
+    for order in "<>":
+        if head[:4] == struct.pack(f"{order}i", _NIFTI1_LENGTH) and len(head) >= _NIFTI1_LENGTH:
+            (offset,) = struct.unpack_from(f"{order}f", head, _NIFTI1_OFFSET_AT)
+        elif head[:4] == struct.pack(f"{order}i", _NIFTI2_LENGTH) and len(head) >= _NIFTI2_LENGTH:
+            (offset,) = struct.unpack_from(f"{order}q", head, _NIFTI2_OFFSET_AT)
+        else:
+            continue
+        if not 0 <= offset <= _FARTHEST:
+            message = f"{path} is damaged: its header says that voxels begin at byte {offset:,.0f}."
+            raise InvalidInputError(message)
 
 
 def _frame(header: Any, affine: Any, shape: tuple[int, ...], where: str) -> Frame:

@@ -181,6 +181,20 @@ def test_a_stream_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> No
     assert "surplus-voxels" in [one.code for one in found.findings]
 
 
+def test_a_nifti_header_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    """What lies between header and voxels is not unpacked where the header claims too much of it."""
+    path = nifti_with(tmp_path / "x.nii", (4, 5, 6), bytes(1000))
+    whole = bytearray(path.read_bytes())
+    whole[348] = 1  # an extension follows
+    for offset in (1e9, -1.0, float("nan")):
+        struct.pack_into("<f", whole, 108, offset)
+        for name in ("y.nii", "y.nii.gz"):
+            data = bytes(whole)
+            (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+            with pytest.raises(InvalidInputError, match="voxels begin at byte"):
+                read(tmp_path / name)
+
+
 def test_more_than_the_memory_is_a_sentence(tmp_path: Path) -> None:
     """A bzip2 stream may unpack to anything; what no machine holds is refused before it is read."""
     path = as_nrrd(tmp_path / "x.nrrd", bz2.compress(raw()), "bzip2")

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
 import tifffile
 
 from bg_atlasapi import BrainGlobeAtlas
@@ -49,6 +50,30 @@ def test_nifti_is_turned_to_the_atlas(
     series.header.set_xyzt_units(unit)
     nibabel.save(series, path)
     pd.testing.assert_frame_equal(atlas.measure(str(path), ALL), expected)
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "nhdr", "mha", "mhd"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_other_formats_are_turned_to_the_atlas(
+    atlas: BrainGlobeAtlas, tmp_path: Path, ending: str, compressed: bool
+) -> None:
+    """NRRD and MetaImage as SimpleITK writes them in LPS: the answer is that of the template."""
+    values, _ = to_ras(atlas)
+    image = sitk.GetImageFromArray(values[::-1, ::-1].transpose(2, 1, 0))
+    image.SetSpacing((0.1, 0.1, 0.1))
+    path = tmp_path / f"x.{ending}"
+    sitk.WriteImage(image, str(path), compressed)
+    expected = atlas.measure(atlas.reference, ALL)
+    pd.testing.assert_frame_equal(atlas.measure(path, ALL), expected)
+
+
+def test_slices_have_the_axes_of_the_atlas(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """A folder or a pattern of TIFF slices is measured as the stack it makes."""
+    for number, plane in enumerate(np.asarray(atlas.reference)):
+        tifffile.imwrite(tmp_path / f"plane {number}.tif", plane)
+    expected = atlas.measure(atlas.reference, ALL)
+    for path in (tmp_path, tmp_path / "plane *.tif"):
+        pd.testing.assert_frame_equal(atlas.measure(path, ALL), expected)
 
 
 def test_scaled_nifti_holds_what_it_stands_for(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
