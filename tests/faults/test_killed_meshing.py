@@ -24,7 +24,6 @@ MAKE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_killed_meshing import meshed
-print("begun", flush=True)
 meshed(sys.argv[2], workers=int(sys.argv[3]))
 """
 
@@ -50,7 +49,7 @@ def started(target: Path, workers: int) -> subprocess.Popen[str]:
     """Return a process that makes them, of a group of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", MAKE, str(Path(__file__).parent), str(target), str(workers)],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
