@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _WORTHWHILE = 0.3  # of the vertices: blocks twice as large are tried if so many went
 _LEVELS = 6
-_ALIKE = 0.7  # mean of a patch's unit normals: they lie within some 45 degrees of it
+_ALIKE = 0.85  # length of the mean of a patch's unit normals: they lie within some 30 degrees of it
 _FIRM = 0.02  # holds a vertex near the middle of its patch where the planes leave it free
 _TURNS = 4  # rounds in which triangles that were turned over are put right
 _MOST_TURNS = 10_000  # never reached: every round takes a patch back

@@ -87,7 +87,7 @@ def _voxels(
     facing: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.float64]:
     """Return the middle of the voxel that each square bounds."""
-    middles = points[squares].mean(axis=1, dtype=np.float64)
+    middles: npt.NDArray[np.float64] = points[squares].mean(axis=1, dtype=np.float64)
     axis = np.abs(facing.astype(np.intp)) - 1
     middles[np.arange(len(squares)), axis] -= np.sign(facing) / 2
     return middles

@@ -21,6 +21,7 @@ ROOT, BRAIN, FRONT, BACK, CORE, NOWHERE = 997, 8, 315, 500, 70000, 12
 
 
 def terminology() -> Terminology:
+    """Return a small tree."""
     paths = {
         ROOT: (ROOT,),
         BRAIN: (ROOT, BRAIN),
@@ -43,12 +44,14 @@ def array() -> np.ndarray:
 
 
 def meshed(target: Path, ids: np.ndarray | None = None, **options):
+    """Make the meshes of an annotation."""
     ids = array() if ids is None else ids
     labels = LabelVolume(ArraySource(ids), terminology())
     return mesh_structures(labels, CoordinateSpace(ids.shape, SPACING), target, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
     return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
 
 
