@@ -3,8 +3,8 @@
 A patch is what of the surface lies within a block of 2 (then 4, 8, …) voxels a side and hangs
 together there. It becomes one vertex where it can be drawn together without changing the surface's
 topology (it is a disc, a line or the like), and where the vertex lies within the tolerance of the
-plane through every vertex of the smoothed surface that it stands for. That vertex lies where those
-planes come closest to meeting. What would leave an edge of more than two triangles, or a triangle
+plane through every vertex of the smoothed surface that it stands for, and they of the plane through
+it. It lies where those planes come closest to meeting. What would leave an edge of more than two triangles, or a triangle
 turned over, is not merged.
 
 Blocks lie on the grid of the whole volume, so that neighbours are cut alike.
@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bg_atlasapi.build.meshing.pinches import repeated_edges
-from bg_atlasapi.build.meshing.smoothing import crossed
+from bg_atlasapi.build.meshing.smoothing import crossed, unit
 from bg_atlasapi.late import np
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _WORTHWHILE = 0.3  # of the vertices: blocks twice as large are tried if so many went
 _LEVELS = 6
 _ALIKE = 0.85  # length of the mean of a patch's unit normals: they lie within some 30 degrees of it
+_SQUARINGS = 4  # errors are added up in their 16th power
 _FIRM = 0.02  # holds a vertex near the middle of its patch where the planes leave it free
 _TURNS = 4  # rounds in which triangles that were turned over are put right
 _MOST_TURNS = 10_000  # never reached: every round takes a patch back
@@ -247,15 +248,20 @@ def _places(fine: Fine, surface: Coarse, patches: _Patches, tolerance_um: float)
     fields[:, 11] = normals[:, 1] * normals[:, 2]
     sums = _sums(of, fields, count)
     shift = _solved(sums[:, 6:], sums[:, 3:6])
-    errors = heights - np.einsum("ij,ij->i", shift[of], normals)
+    places = middles + shift
+    apart = points - places[of]
+    errors = np.empty((len(of), 2), np.float32)
+    errors[:, 0] = np.einsum("ij,ij->i", apart, normals)
+    errors[:, 1] = np.einsum("ij,ij->i", apart, unit(sums[:, :3])[of])
     errors *= np.float32(1 / max(tolerance_um, 1e-6))
-    errors *= errors
-    errors *= errors
-    # The sum of fourth powers is no less than the largest: none is beyond the tolerance.
-    worst = _sums(of, errors[:, np.newaxis], count)[:, 0]
+    np.clip(errors, -2, 2, out=errors)  # so that powers stay numbers
+    for _ in range(_SQUARINGS):
+        errors *= errors
+    # A sum of high powers is no less than the highest: none is beyond the tolerance.
+    worst = _sums(of, errors, count).max(axis=1)
     alike = np.einsum("ij,ij->i", sums[:, :3], sums[:, :3]) >= (_ALIKE * members[:, 0]) ** 2
     fits = alike & (worst <= 1) & (tolerance_um > 0)
-    return _Places(middles + shift, sums[:, :3], fits)
+    return _Places(places, sums[:, :3], fits)
 
 
 def _solved(products: Floats, right: Floats) -> Floats:
