@@ -93,10 +93,11 @@ def main() -> int:
     data.warm(atlas)
     times: dict[str, list[float]] = {"ours": [], "3.x": [], "25 µm": [], "broken": []}
     for _ in range(options.rounds):
+        times["broken"].append(_broken(options.data))
+        times["25 µm"].append(_built(options.data))
         times["ours"].append(_timed(Path(sys.executable), OURS, atlas))
         times["3.x"].append(_timed(peer, PEER, atlas))
-        times["25 µm"].append(_built(options.data))
-        times["broken"].append(_broken(options.data))
+        print({key: round(some[-1], 2) for key, some in times.items()}, file=sys.stderr)
     found = {key: statistics.median(some) for key, some in times.items()}
     share = found["3.x"] / found["ours"]
     rows = [
@@ -149,7 +150,7 @@ def _broken(sources: Path) -> float:
         recipe = Path(folder, "broken.toml")
         recipe.write_text(BROKEN, encoding="utf-8")
         seconds, done = _command(["build", str(recipe), "--sources", str(sources)])
-        assert done.stderr.count("\n  - ") == 6, done.stderr
+        assert done.stderr.count("\n  - ") == 7, done.stderr
         return seconds
 
 
