@@ -1,8 +1,8 @@
 """Measure packaging beside brainglobe-atlasapi 3: from arrays and meshes to an atlas on disk.
 
 Usage: ``python benchmarks/packaging.py [--rounds N]``, with this checkout installed. The published
-100 µm Allen atlas, with its 839 meshes, is packaged by the peer's ``wrapup_atlas_from_data`` and by
-this package in both layouts; then ``brainglobe build`` makes both layouts of the 25 µm atlas from
+100 µm Allen atlas, with its 839 meshes, is written as a component store by the peer's
+``wrapup_atlas_from_data`` and by this package; then ``brainglobe build`` makes both layouts of the 25 µm atlas from
 its sources, without meshes, and finds everything that is wrong with a broken recipe.
 """
 
@@ -56,8 +56,7 @@ atlas = arrays.atlas_of(arrays.Parts(
     meshes=ObjMeshes(folder / "meshes", no_check),
     metadata={{"name": "allen_mouse", "version": "3.0", "species": "Mus musculus"}},
 ))
-for form in ("components", "packaged"):
-    exporting.export(atlas, "allen_mouse_100um", "3.0", target, form)
+exporting.export(atlas, "allen_mouse_100um", "3.0", target, "components")
 print("SECONDS", time.perf_counter() - began)
 """
 BROKEN = """\
