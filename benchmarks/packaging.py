@@ -2,8 +2,8 @@
 
 Usage: ``python benchmarks/packaging.py [--rounds N]``, with this checkout installed. The published
 100 µm Allen atlas, with its 839 meshes, is written as a component store by the peer's
-``wrapup_atlas_from_data`` and by this package; then ``brainglobe build`` makes both layouts of the 25 µm atlas from
-its sources, without meshes, and finds everything that is wrong with a broken recipe.
+``wrapup_atlas_from_data`` and by this package; then ``brainglobe build`` makes both layouts of the
+25 µm atlas from its sources, without meshes, and finds all that is wrong with a broken recipe.
 """
 
 from __future__ import annotations
