@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +26,7 @@ from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats.registry import folder_of
 from bg_atlasapi.holdings import AdditionalRefDict  # noqa: F401 - as above
 from bg_atlasapi.late import np
-from bg_atlasapi.lazy import kept
+from bg_atlasapi.lazy import Keeper, kept
 from bg_atlasapi.model.labels import ArraySource
 from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL
@@ -114,6 +114,88 @@ class Atlas(Questions):
         atlas = cls.__new__(cls)
         Atlas.__init__(atlas, path, resolution=resolution)
         return atlas
+
+    @classmethod
+    def from_arrays(  # noqa: PLR0913 - what an atlas consists of
+        cls,
+        annotation: npt.ArrayLike,
+        structures: Any,
+        *,
+        resolution: float | Sequence[float],
+        reference: npt.ArrayLike | None = None,
+        orientation: str = "asr",
+        hemispheres: npt.ArrayLike | None = None,
+        references: Mapping[str, npt.ArrayLike] | None = None,
+        name: str = "custom",
+        version: str = "1.0",
+        **metadata: Any,
+    ) -> Self:
+        """Make an atlas of arrays, in memory, without meshes; everything can be asked of it.
+
+        Parameters
+        ----------
+        annotation
+            Structure id of every voxel, 0 outside: whole numbers, three axes. Arrays are not
+            copied; leave them as they are while the atlas is in use.
+        structures
+            Dictionaries with ``id`` and, as far as known, ``acronym``, ``name``, ``rgb_triplet``
+            and ``structure_id_path`` or the id of a ``parent``; a table of pandas with such
+            columns; or names by id. Without a hierarchy, all hang on a root.
+        resolution
+            Voxel size, µm: one number, or one for each axis.
+        reference
+            The template; default an image of 0.
+        orientation
+            Side of index 0 of each axis; ``"asr"`` is anterior, superior, right.
+        hemispheres
+            1 left, 2 right per voxel; default computed: the atlas is symmetric.
+        references
+            Further images by name.
+        name, version
+            Of the atlas, without resolution.
+        **metadata
+            What else is known, as in ``metadata.json``: species, citation, atlas_link, …
+
+        Raises
+        ------
+        InvalidAtlasError
+            With everything that does not fit together.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> labels = np.zeros((4, 4, 4), np.uint8)
+        >>> labels[1:3, :2], labels[1:3, 2:] = 5, 7
+        >>> atlas = BrainGlobeAtlas.from_arrays(labels, {5: "top", 7: "bottom"}, resolution=100)
+        >>> atlas.structure_from_coords((1, 0, 0), as_acronym=True)
+        '5'
+        >>> int(atlas.mask(7).sum())
+        16
+        """
+        from bg_atlasapi.build import arrays
+
+        parts = arrays.Parts(
+            annotation=np.asarray(annotation),
+            structures=structures,
+            spacing_um=arrays.spacing_of(resolution),
+            orientation=orientation,
+            reference=None if reference is None else np.asarray(reference),
+            hemispheres=None if hemispheres is None else np.asarray(hemispheres),
+            references={key: np.asarray(one) for key, one in (references or {}).items()},
+            metadata={"name": name, "version": version, "custom": True, **metadata},
+        )
+        atlas = cls.__new__(cls)
+        Keeper.__init__(atlas)  # there is no folder to open
+        atlas._level_um = None
+        atlas._model = arrays.atlas_of(parts)
+        atlas.root_dir = Path(f"{name} (in memory)")
+        atlas.metadata = _copied(atlas._model.metadata)
+        atlas._set_up_in_memory()
+        return atlas
+
+    def _set_up_in_memory(self) -> None:
+        """Set what an atlas in memory has besides; subclasses have more."""
 
     @kept
     def structures_list(self) -> list[dict[str, Any]]:

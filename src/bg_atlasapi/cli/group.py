@@ -52,6 +52,7 @@ VERBS = {
     "bundle": Entry(_CARRY, "keeping:bundle", "Write an installed atlas as one file."),
     "add": Entry(_CARRY, "installing:add", "Install from a file, folder or address."),
     "inventory": Entry(_CARRY, "keeping:inventory", "Prepare a folder to be served."),
+    "build": Entry(_MAKE, "building:build", "Build an atlas from labels, by a recipe."),
     "validate": Entry(_MAKE, "validating:validate", "Check an atlas, installed or in a folder."),
     "export": Entry(_CONVERT, "exporting:export", "Write an atlas in another layout."),
     "config": Entry(_SETTINGS, "configuration:config", "Show or change the settings."),

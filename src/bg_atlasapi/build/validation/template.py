@@ -23,7 +23,12 @@ _STEPS = (1, 2, 4, 8)
 
 
 def check_template(checked: Checked) -> Iterator[Finding]:
-    """Yield what is wrong with the template, and with it and the labels together."""
+    """Yield what is wrong with the template, and with it and the labels together.
+
+    Of an atlas that says it has none (``"has_template": false``), nothing is.
+    """
+    if checked.atlas.metadata.get("has_template") is False:
+        return
     image = checked.coarse_template()
     image[~np.isfinite(image)] = 0.0
     if image.size and image.min() == image.max() and _is_empty(checked):

@@ -35,7 +35,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "acronym": ("acronym", "abbreviation", "abbrev", "abbr", "short_name", "shortname", "symbol"),
     "parent": (
-        *("parent_structure_id", "parent_id", "parent", "parent_identifier"),
+        *("parent_structure_id", "parent_id", "parent", "parent_identifier", "parent_index"),
         *("parent_acronym", "parent_name", "parentid"),
     ),
     "colour": (

@@ -1,0 +1,274 @@
+"""Measure meshes: all structures of the real 25 µm Allen atlas, and ten beside brainglobe-atlasapi 3.
+
+Usage: ``python benchmarks/meshes.py [--workers N] [--no-peer]``, with this checkout and its extra
+``build`` installed. Prints time, memory, quality, the distance to the published meshes, and the
+peer's time on the same structures; exit code 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import components
+import data
+import numpy as np
+import numpy.typing as npt
+import peers
+
+from bg_atlasapi.build.mesh_quality import quality_of
+from bg_atlasapi.build.meshing import Finish, MeshSummary, WrittenMeshes, mesh_structures
+from bg_atlasapi.build.meshing.plan import jobs_of, write_codes
+from bg_atlasapi.build.meshing.worker import Maker
+from bg_atlasapi.formats.checks import no_check
+from bg_atlasapi.formats.mesh_files import ObjMeshes
+from bg_atlasapi.formats.packaged import open_package
+from bg_atlasapi.model.atlas import Atlas
+
+# Small and large, deep and flat; the peer takes hours for all.
+SAMPLE = ("VPM", "VISp2/3", "CA1", "CP", "TH", "OLF", "CB", "cc", "alv", "Isocortex")
+_POINTS = 2000
+PEER = """
+import json, sys, time
+from pathlib import Path
+import numpy as np, tifffile
+from brainglobe_atlasapi.atlas_generation.mesh_utils import create_region_mesh, Region
+from brainglobe_atlasapi.structure_tree_util import get_structures_tree
+folder, target, names = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+volume = tifffile.imread(folder / "annotation.tiff")
+structures = json.loads((folder / "structures.json").read_text())
+tree = get_structures_tree(structures)
+labels = np.unique(volume).astype(np.int32)
+ids = {one["acronym"]: one["id"] for one in structures}
+took = {}
+for name in names:
+    began = time.perf_counter()
+    # What construct_meshes_from_annotation passes on unless told otherwise.
+    create_region_mesh((target, tree.get_node(ids[name]), tree, labels, volume, 997, 2, 0, False))
+    took[name] = time.perf_counter() - began
+    print(name, took[name], file=sys.stderr, flush=True)
+print(json.dumps(took))
+"""
+
+
+class Bar(NamedTuple):
+    """A line of the answer."""
+
+    what: str
+    found: str
+    wanted: str
+    met: bool
+
+
+def main() -> int:
+    """Measure and print; 0 if every bar is met."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    shared, parts = peers.CHECKOUT.parent / "shared" / "data", os.environ.get("BG_ATLASAPI_PEERS")
+    cache = Path(parts or Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks")
+    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
+    parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--no-peer", action="store_true", help="without the peer's ten structures")
+    options = parser.parse_args()
+    try:
+        atlases = data.prepare(options.data, options.cache, components.package)
+    except data.MissingDataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    fine = atlases.packages / "allen_mouse_25um_v1.2"
+    data.warm(fine)
+    with tempfile.TemporaryDirectory(dir=options.cache) as place:
+        made = Path(place) / "ours"
+        bars = everything(fine, made, options.workers)
+        published = ObjMeshes(atlases.packages / "allen_mouse_100um_v1.2" / "meshes", no_check)
+        bars.append(beside_published(open_package(fine), WrittenMeshes(made), published))
+        if not options.no_peer:
+            bars.append(beside_peer(fine, Path(place), options.cache))
+    for bar in bars:
+        print(f"{bar.what:44} {bar.found:46} {bar.wanted:14} {'yes' if bar.met else 'NO'}")
+    return 1 if not all(bar.met for bar in bars) else 0
+
+
+def everything(folder: Path, target: Path, workers: int | None) -> list[Bar]:
+    """Make all meshes and judge them."""
+    atlas = open_package(folder)
+    with Memory() as memory:
+        began = time.perf_counter()
+        summary = mesh_structures(atlas.labels, atlas.space, target, workers=workers)
+        seconds = time.perf_counter() - began
+    raw = sum(one.raw_triangles for one in summary.meshes)
+    share = summary.triangles / raw
+    count = len(summary.meshes)
+    return [
+        Bar(f"all {count} meshes, seconds", f"{seconds:.1f}", "<= 90", seconds <= 90),
+        Bar(
+            "peak memory of all processes",
+            f"{memory.peak / 1e9:.2f} GB",
+            "< 4 GB",
+            memory.peak < 4e9,
+        ),
+        Bar("triangles", f"{summary.triangles:,} of {raw:,}: {share:.3f}", "<= 1/4", share <= 0.25),
+        *quality(atlas, summary),
+    ]
+
+
+def quality(atlas: Atlas, summary: MeshSummary) -> list[Bar]:
+    """Judge every mesh by itself and against its voxels."""
+    meshes, size = WrittenMeshes(summary.folder), float(np.prod(atlas.space.spacing_um))
+    sound, worst, near, vertices = 0, 0.0, 0, 0
+    codes = atlas.labels.coded.codes.reshape(atlas.labels.shape)
+    padded = np.pad(codes, 2)
+    for one in summary.meshes:
+        mesh = meshes.read(one.identifier)
+        found = quality_of(mesh)
+        sound += found.watertight and found.manifold and found.outward
+        if one.voxels > 1000:
+            worst = max(worst, abs(found.volume_um3 / (one.voxels * size) - 1))
+        code = atlas.terminology.code_of_id(one.identifier)
+        last = int(atlas.terminology.last[code])
+        close = beside_surface(mesh.points / atlas.space.spacing_um + 2, padded, code, last)
+        near, vertices = near + int(close.sum()), vertices + len(close)
+    share, count = near / vertices, len(summary.meshes)
+    return [
+        Bar("watertight, manifold, outward", f"{sound} of {count}", "all", sound == count),
+        Bar("volume against voxels, worst over 1000", f"{worst:.6%}", "<= 1 %", worst <= 0.01),
+        Bar("vertices within a voxel of the labels", f"{share:.3%}", ">= 95 %", share >= 0.95),
+    ]
+
+
+def beside_surface(
+    points: npt.NDArray[np.float64], codes: npt.NDArray[Any], first: int, last: int
+) -> npt.NDArray[np.bool_]:
+    """Say which points have voxels inside and voxels outside within the length of a voxel."""
+    voxel = np.floor(points).astype(np.intp)
+    part = points - voxel
+    inside, outside = (np.zeros(len(points), np.bool_) for _ in range(2))
+    for step in np.ndindex(3, 3, 3):
+        shift = np.array(step) - 1
+        gap = np.where(shift < 0, part, np.where(shift > 0, 1 - part, 0))
+        close = (gap**2).sum(axis=1) <= 1
+        there = codes[tuple((voxel + shift).T)]
+        within = (there >= first) & (there <= last)
+        inside |= close & within
+        outside |= close & ~within
+    return np.asarray(inside & outside)
+
+
+def beside_published(atlas: Atlas, ours: WrittenMeshes, theirs: ObjMeshes) -> Bar:
+    """Return how far our surfaces lie from the published ones, both ways."""
+    medians = []
+    for code in range(1, len(atlas.terminology) + 1):
+        identifier = int(atlas.terminology.ids[code])
+        if ours.has(identifier) and theirs.has(identifier):
+            one, other = (spread(meshes.read(identifier)) for meshes in (ours, theirs))
+            medians.append(statistics.median([*apart(one, other), *apart(other, one)]))
+    found = statistics.median(medians)
+    share = sum(one <= 25 for one in medians) / len(medians)
+    text = f"{found:.1f} um; {share:.1%} of structures <= 25 um"
+    return Bar("distance to the published meshes, median", text, "<= 25 um", found <= 25)
+
+
+def spread(mesh: Any) -> npt.NDArray[np.float64]:
+    """Return vertices, middles of edges and of triangles."""
+    corners = mesh.points[mesh.triangles]
+    edges = (corners + np.roll(corners, 1, axis=1)).reshape(-1, 3) / 2
+    return np.concatenate([mesh.points, edges, corners.mean(axis=1)])
+
+
+def apart(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> list[float]:
+    """Return the distances from some points of one surface to the other."""
+    from scipy.spatial import KDTree
+
+    some = one[np.random.default_rng(0).permutation(len(one))[:_POINTS]]
+    distances: list[float] = KDTree(other).query(some)[0].tolist()
+    return distances
+
+
+def beside_peer(folder: Path, place: Path, cache: Path) -> Bar:
+    """Return our time on ten structures and the peer's, each in one process."""
+    python = peers.interpreter(peers.V3_MAKING, cache)
+    target = place / "theirs"
+    target.mkdir()
+    done = subprocess.run(
+        [str(python), "-c", PEER, str(folder), str(target), json.dumps(SAMPLE)],
+        env=peers.surroundings(cache / "home"),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    theirs: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    ours = ten(folder, place / "ten")
+    for name in SAMPLE:
+        ratio = theirs[name] / ours[name]
+        print(f"  {name:10} {ours[name]:8.3f} s {theirs[name]:8.2f} s  1/{ratio:.0f}")
+    mine, total = sum(ours.values()), sum(theirs.values())
+    text = f"{mine:.2f} s, the peer {total:.0f} s: 1/{total / mine:.0f}"
+    shutil.rmtree(target)
+    return Bar("ten structures, one process", text, ">= 100 times", total >= 100 * mine)
+
+
+def ten(folder: Path, place: Path) -> dict[str, float]:
+    """Return the seconds that each of the ten takes us, its file written."""
+    place.mkdir()
+    atlas = open_package(folder)
+    jobs = {job.first: job for job in jobs_of(atlas.labels, atlas.space, None, (0,))}
+    write_codes(atlas.labels, place)
+    spacing_um = atlas.space.spacing_um
+    maker = Maker(place, place, spacing_um, Finish(min(spacing_um) / 2), "benchmark")
+    took = {}
+    maker.make(jobs[atlas.terminology.code("PVH")])  # what is loaded at the first
+    for name in SAMPLE:
+        began = time.perf_counter()
+        maker.make(jobs[atlas.terminology.code(name)])
+        took[name] = time.perf_counter() - began
+    return took
+
+
+class Memory:
+    """The most memory that this process and its children hold at a time, bytes; Linux only."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.25):
+            self.peak = max(self.peak, sum(map(_held, _family())))
+
+
+def _family() -> list[int]:
+    mine = Path("/proc/self/task")
+    children = [int(one) for task in mine.glob("*/children") for one in task.read_text().split()]
+    return [int(Path("/proc/self").resolve().name), *children]
+
+
+def _held(process: int) -> int:
+    """Return the memory of a process; a page that several share counts once in all."""
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:  # it ended
+        return 0
+    return 1024 * int(text.split("Pss:")[1].split()[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
