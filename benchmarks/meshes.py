@@ -1,4 +1,4 @@
-"""Measure meshes: all structures of the real 25 µm Allen atlas, and ten beside brainglobe-atlasapi 3.
+"""Measure meshes: all of the real 25 µm Allen atlas, and ten beside brainglobe-atlasapi 3.
 
 Usage: ``python benchmarks/meshes.py [--workers N] [--no-peer]``, with this checkout and its extra
 ``build`` installed. Prints time, memory, quality, the distance to the published meshes, and the
@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import components
 import data
@@ -242,7 +242,7 @@ class Memory:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
