@@ -103,14 +103,19 @@ def everything(folder: Path, target: Path, workers: int | None) -> list[Bar]:
     """Make all meshes and judge them."""
     atlas = open_package(folder)
     with Memory() as memory:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), processors()
         summary = mesh_structures(atlas.labels, atlas.space, target, workers=workers)
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, processors() - before
     raw = sum(one.raw_triangles for one in summary.meshes)
     share = summary.triangles / raw
     count = len(summary.meshes)
     return [
-        Bar(f"all {count} meshes, seconds", f"{seconds:.1f}", "<= 90", seconds <= 90),
+        Bar(
+            f"all {count} meshes",
+            f"{seconds:.1f} s ({busy:.0f} s of cores)",
+            "<= 90 s",
+            seconds <= 90,
+        ),
         Bar(
             "peak memory of all processes",
             f"{memory.peak / 1e9:.2f} GB",
@@ -120,6 +125,11 @@ def everything(folder: Path, target: Path, workers: int | None) -> list[Bar]:
         Bar("triangles", f"{summary.triangles:,} of {raw:,}: {share:.3f}", "<= 1/4", share <= 0.25),
         *quality(atlas, summary),
     ]
+
+
+def processors() -> float:
+    """Return the seconds that cores worked for this process and for children that ended."""
+    return sum(os.times()[:4])
 
 
 def quality(atlas: Atlas, summary: MeshSummary) -> list[Bar]:

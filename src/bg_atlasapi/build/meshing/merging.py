@@ -4,8 +4,8 @@ A patch is what of the surface lies within a block of 2 (then 4, 8, …) voxels 
 together there. It becomes one vertex where it can be drawn together without changing the surface's
 topology (it is a disc, a line or the like), and where the vertex lies within the tolerance of the
 plane through every vertex of the smoothed surface that it stands for, and they of the plane through
-it. It lies where those planes come closest to meeting. What would leave an edge of more than two triangles, or a triangle
-turned over, is not merged.
+it. It lies where those planes come closest to meeting. What would leave an edge of more than two
+triangles, or a triangle turned over, is not merged.
 
 Blocks lie on the grid of the whole volume, so that neighbours are cut alike.
 """
