@@ -4,8 +4,8 @@ A patch is what of the surface lies within a block of 2 (then 4, 8, …) voxels 
 together there. It becomes one vertex where it can be drawn together without changing the surface's
 topology (it is a disc, a line or the like), and where the vertex lies within the tolerance of the
 plane through every vertex of the smoothed surface that it stands for, and they of the plane through
-it. It lies where those planes come closest to meeting. What would leave an edge of more than two triangles, or a triangle
-turned over, is not merged.
+it. It lies where those planes come closest to meeting. What would leave an edge of more than two
+triangles, or a triangle turned over, is not merged.
 
 Blocks lie on the grid of the whole volume, so that neighbours are cut alike.
 """
@@ -94,7 +94,9 @@ def merged(fine: Fine, faces: Faces, corners: npt.NDArray[np.int32], tolerance_u
     surface = Coarse(fine.points, faces, corners, own, fine.normals)
     for level in range(1, _LEVELS + 1):
         before = len(surface.points)
-        surface = _Merge(fine, surface, level, tolerance_um).run()
+        # Smallest blocks once more, between those that they were: it takes most of what is left.
+        for shift in (0, 1) if level == 1 else (0,):
+            surface = _Merge(fine, surface, level, shift, tolerance_um).run()
         if tolerance_um <= 0 or len(surface.points) > before * (1 - _WORTHWHILE):
             break
     return surface
@@ -107,9 +109,11 @@ class _Merge:
     follow after all patches. They are numbered anew at the end.
     """
 
-    def __init__(self, fine: Fine, surface: Coarse, level: int, tolerance_um: float) -> None:
+    def __init__(
+        self, fine: Fine, surface: Coarse, level: int, shift: int, tolerance_um: float
+    ) -> None:
         self._surface = surface
-        patches = _patches(surface, level)
+        patches = _patches(surface, level, shift)
         places = _places(fine, surface, patches, tolerance_um)
         self._patch, self._count = patches.of, len(patches.simple)
         self._fits = patches.simple & places.fits
@@ -191,14 +195,14 @@ class _Places:
     fits: npt.NDArray[np.bool_]
 
 
-def _patches(surface: Coarse, level: int) -> _Patches:
+def _patches(surface: Coarse, level: int, shift: int) -> _Patches:
     """Find the parts of a surface that hang together within blocks.
 
     One is simple if it can be drawn together into a point: vertices minus edges plus faces is 1.
     """
     sparse = import_module("scipy.sparse")
     faces, count = surface.faces, len(surface.points)
-    blocks = surface.corners >> level
+    blocks = (surface.corners + shift) >> level
     blocks = blocks - blocks.min(axis=0, initial=0)
     sizes = blocks.max(axis=0, initial=0).astype(np.int64) + 1
     block = ((blocks[:, 0] * sizes[1]) + blocks[:, 1]) * sizes[2] + blocks[:, 2]

@@ -60,10 +60,10 @@ def smoothed(points: Floats, surface: Squares, iterations: int) -> Smoothed:
     iterations
         Pairs of steps; 0 leaves the stairs.
     """
-    around = _around(surface.squares, len(points))
+    fans = _Fans(surface.squares, len(points))
     if not iterations:
-        return Smoothed(points, _areas(points, surface.squares, around))
-    links = _links(surface.squares, len(points))
+        return Smoothed(points, fans.areas(points))
+    links = fans.links()
     moved = points
     for _ in range(iterations):
         for weight in (_IN, _BACK):
@@ -72,34 +72,47 @@ def smoothed(points: Floats, surface: Squares, iterations: int) -> Smoothed:
             moved = moved * np.float32(1 - weight)
             moved += mean
     closed = import_module("scipy.sparse.csgraph").connected_components(links, connection="strong")
-    areas = _areas(moved, surface.squares, around)
+    areas = fans.areas(moved)
     return _refilled(points, Smoothed(moved, areas), surface, closed)
 
 
-def _links(squares: npt.NDArray[np.int32], count: int) -> Any:
-    """Return the sparse matrix that takes the mean of each vertex's neighbours."""
-    links = _matrix(squares.reshape(-1), squares[:, [1, 2, 3, 0]].reshape(-1), (count, count))
-    degrees = np.diff(links.indptr)
-    links.data = np.repeat(np.float32(1) / np.maximum(degrees, 1).astype(np.float32), degrees)
-    return links
+class _Fans:
+    """What lies around each vertex.
 
+    Parameters
+    ----------
+    squares
+        Shape ``(m, 4)``.
+    count
+        How many vertices there are.
+    """
 
-def _around(squares: npt.NDArray[np.int32], count: int) -> Any:
-    """Return the sparse matrix that adds up what the squares around each vertex say."""
-    rows = np.repeat(np.arange(len(squares), dtype=np.int32), 4)
-    return _matrix(squares.reshape(-1), rows, (count, len(squares)))
+    def __init__(self, squares: npt.NDArray[np.int32], count: int) -> None:
+        sparse = import_module("scipy.sparse")
+        self._squares, self._count = squares, count
+        corners = squares.reshape(-1)
+        ends = np.arange(len(corners) + 1, dtype=np.int32)
+        ones = np.ones(len(corners), np.float32)
+        # Sorts corners of squares by vertex, and nothing else, which is why it is done so.
+        fans = sparse.csc_matrix((ones, corners, ends), (count, len(corners))).tocsr()
+        self._ends, self._corners = fans.indptr, fans.indices
+        shape = (count, len(squares))
+        self._around = sparse.csr_matrix((ones, self._corners // 4, self._ends), shape)
 
+    def links(self) -> Any:
+        """Return the sparse matrix that takes the mean of each vertex's neighbours."""
+        after = self._squares[:, [1, 2, 3, 0]].reshape(-1)[self._corners]
+        degrees = np.diff(self._ends)
+        weights = np.repeat(np.float32(1) / np.maximum(degrees, 1).astype(np.float32), degrees)
+        shape = (self._count, self._count)
+        return import_module("scipy.sparse").csr_matrix((weights, after, self._ends), shape)
 
-def _matrix(rows: Any, columns: Any, shape: tuple[int, int]) -> Any:
-    ones = np.ones(len(rows), np.float32)
-    return import_module("scipy.sparse").coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
-
-
-def _areas(points: Floats, squares: npt.NDArray[np.int32], around: Any) -> Floats:
-    """Return the vector area of the squares around each vertex, shape ``(n, 3)``."""
-    across = points[squares[:, 2]] - points[squares[:, 0]]
-    along = points[squares[:, 3]] - points[squares[:, 1]]
-    return np.asarray(around @ (crossed(across, along) * np.float32(0.5)))
+    def areas(self, points: Floats) -> Floats:
+        """Return the vector area of the squares around each vertex, shape ``(n, 3)``."""
+        squares = self._squares
+        across = points[squares[:, 2]] - points[squares[:, 0]]
+        along = points[squares[:, 3]] - points[squares[:, 1]]
+        return np.asarray(self._around @ (crossed(across, along) * np.float32(0.5)))
 
 
 def crossed(first: Any, second: Any) -> Any:
@@ -186,14 +199,14 @@ class _Patch:
         of: npt.NDArray[np.intp],
         wanted: npt.NDArray[np.float64],
     ) -> None:
-        self._corners, self._squares, self._of, self._wanted = corners, squares, of, wanted
-        self._around = _around(squares, len(corners))
+        self._corners, self._of, self._wanted = corners, of, wanted
+        self._fans = _Fans(squares, len(corners))
 
     def refilled(self, points: Floats) -> tuple[Floats, Floats]:
         """Return points and areas of surfaces that hold what they should."""
         count = len(self._wanted)
         for turn in range(_STEPS):
-            now = Smoothed(points, _areas(points, self._squares, self._around))
+            now = Smoothed(points, self._fans.areas(points))
             bodies = _bodies(now, self._of, count)
             ratio = bodies.volumes / self._wanted
             if turn == 0 and (ratio < _SHRUNK).any():
@@ -206,7 +219,7 @@ class _Patch:
             points = np.asarray(
                 points + step[self._of][:, np.newaxis] * unit(now.areas), np.float32
             )
-        return points, _areas(points, self._squares, self._around)
+        return points, self._fans.areas(points)
 
     def _scaled(self, points: Floats, ratio: npt.NDArray[np.float64]) -> Floats:
         """Scale what shrank about its middle; what turned inside out is as it was."""

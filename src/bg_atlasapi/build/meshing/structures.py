@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ MESHING = "mesh"
 # Changes with whatever changes the meshes of the same labels and settings.
 _METHOD = 1
 _ADVICE = "What is done is kept: run again."
+_PLACE = ".meshing"
 _FEW = 1 << 22  # voxels of all boxes: starting processes takes longer than this
 
 
@@ -119,25 +118,24 @@ def mesh_structures(  # noqa: PLR0913 - keywords
         target.mkdir(parents=True, exist_ok=True)
         _clear(target)
         jobs = jobs_of(labels, space, stored, sides)
-        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=target) as place:
-            digests = [write_codes(labels, Path(place))]
+        place = target / disk.unique(_PLACE)
+        try:
+            place.mkdir()
+            digests = [write_codes(labels, place)]
             if stored is not None:
-                digests.append(write_sides(space, stored, Path(place)))
-            order = _order(Path(place), target, space, finish, digests)
+                digests.append(write_sides(space, stored, place))
+            order = _order(place, target, space, finish, digests)
             facts, kept = _made(jobs, target, order, report, workers)
+        finally:
+            disk.remove(place)
     return MeshSummary(target, facts, kept, finish.tolerance_um)
-
-
-_PREFIX = ".meshing-"
 
 
 def _clear(target: Path) -> None:
     """Remove what a run that was killed left behind."""
-    for left in target.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    for left in target.glob(".*.ply~*"):
+    for left in [*target.glob(f"{_PLACE}~*"), *target.glob(".*.ply~*")]:
         if disk.maker_is_gone(left.name):
-            left.unlink(missing_ok=True)
+            disk.remove(left)
 
 
 def _finish(space: CoordinateSpace, tolerance_um: float | None, smooth: int) -> Finish:
@@ -158,7 +156,12 @@ def _order(
     settled = {"spacing_um": list(space.spacing_um), "finish": asdict(finish)}
     stated = json.dumps([_METHOD, settled, *digests], sort_keys=True)
     key = hashlib.sha256(stated.encode()).hexdigest()[:32]
-    return {"volume": str(volume), "target": str(target.absolute()), "key": key, **settled}
+    return {
+        "volume": str(volume.absolute()),
+        "target": str(target.absolute()),
+        "key": key,
+        **settled,
+    }
 
 
 def _made(
