@@ -64,12 +64,12 @@ def smoothed(points: Floats, surface: Squares, iterations: int) -> Smoothed:
     if not iterations:
         return Smoothed(points, fans.areas(points))
     links = fans.links()
-    moved = points
+    moved = points.copy()
     for _ in range(iterations):
         for weight in (_IN, _BACK):
             mean = links @ moved
             mean *= np.float32(weight)
-            moved = moved * np.float32(1 - weight)
+            moved *= np.float32(1 - weight)
             moved += mean
     closed = import_module("scipy.sparse.csgraph").connected_components(links, connection="strong")
     areas = fans.areas(moved)

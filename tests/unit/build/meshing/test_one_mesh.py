@@ -145,11 +145,11 @@ def test_voxels_of_different_sides_give_a_body_in_um():
 def test_the_simplified_surface_is_within_the_tolerance_of_the_smoothed_one(tolerance):
     """Of the vertices of the smoothed surface, 95 % lie no further than that from it, noise and all."""
     trimesh = pytest.importorskip("trimesh")
-    mask = ball(12)
+    mask = ball(10)
     mask[:, :6] |= np.random.default_rng(1).random((mask.shape[0], 6, mask.shape[2])) < 0.02
     fine, coarse = made(mask, finish=Finish(0.0)).mesh, made(mask, finish=Finish(tolerance)).mesh
     surface = trimesh.Trimesh(coarse.points, coarse.triangles, process=False)
-    _, apart, _ = trimesh.proximity.closest_point_naive(surface, fine.points)
+    _, apart, _ = trimesh.proximity.closest_point_naive(surface, fine.points[::8])
     assert len(coarse.triangles) < len(fine.triangles)
     assert np.percentile(apart, 95) <= tolerance
     assert apart.max() < 2 * tolerance + 0.1
