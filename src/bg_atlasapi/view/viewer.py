@@ -1,0 +1,114 @@
+"""Open the viewer on an atlas: what ``atlas.view()`` and ``brainglobe view`` call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.query.subject import Subject, subject_of
+
+if TYPE_CHECKING:
+    from bg_atlasapi.view.serving import Viewing
+
+    PathLike = str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to show, and where to begin.
+
+    Parameters
+    ----------
+    position_um
+        Where the slices meet, µm in the atlas's axis order; None is the middle.
+    structures
+        Selected (the first) and shown in 3-D (all).
+    points, values
+        Files of points and of values.
+    unit, columns
+        Of the points.
+    column
+        Of the values.
+    port
+        0 for any that is free.
+    """
+
+    position_um: Sequence[float] | None = None
+    structures: Sequence[object] = ()
+    points: PathLike | None = None
+    values: PathLike | None = None
+    unit: str | None = None
+    columns: Sequence[str] = ()
+    column: str | None = None
+    port: int = 0
+
+
+def start(atlas: Any, wish: Wish) -> Viewing:
+    """Start the viewer; it runs in a thread of its own.
+
+    Raises
+    ------
+    InvalidInputError
+        If the position lies outside the volume, a file cannot be read, or the port is in use.
+    UnknownStructureError
+        If the atlas lacks a structure.
+    """
+    subject = subject_of(atlas)
+    fragment = _fragment(subject, wish)
+    from bg_atlasapi.view.app import ViewerApp
+    from bg_atlasapi.view.overlays import Overlays, Request
+    from bg_atlasapi.view.serving import Viewing, listen
+
+    points = wish.points and Request.of_path(wish.points, wish.unit, tuple(wish.columns))
+    column = (wish.column,) if wish.column else ()
+    values = wish.values and Request.of_path(wish.values, columns=column)
+    overlays = Overlays(subject, points or None, values or None)
+    listening = listen(wish.port)
+    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+    return Viewing(app, listening, fragment)
+
+
+def _fragment(subject: Subject, wish: Wish) -> str:
+    """Return the part of the address that says where the view begins."""
+    terms = []
+    if wish.position_um is not None:
+        voxel = position_voxel(subject, wish.position_um)
+        terms.append("p=" + ",".join(map(str, voxel)))
+    keys = list(wish.structures)
+    codes = [subject.terminology.code(key) for key in keys]
+    ids = [str(int(subject.terminology.ids[code])) for code in codes]
+    if ids:
+        terms.append(f"s={ids[0]}")
+        terms.append("m=" + ",".join(ids))
+    return "&".join(terms)
+
+
+def position_voxel(subject: Subject, position_um: Sequence[float]) -> tuple[int, int, int]:
+    """Return the voxel of a position.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not three numbers, or lies outside the volume.
+    """
+    space = subject.space
+    try:
+        place = [float(one) for one in position_um]
+    except (TypeError, ValueError):
+        place = []
+    if len(place) != 3 or not all(map(math.isfinite, place)):
+        raise InvalidInputError(f"A position is three numbers of µm, got {position_um!r}.")
+    extent = [length * size for length, size in zip(space.shape, space.spacing_um, strict=True)]
+    if not all(0 <= one < end for one, end in zip(place, extent, strict=True)):
+        asked = ", ".join(f"{one:g}" for one in place)
+        ends = " × ".join(f"{one:g}" for one in extent)
+        message = f"The position ({asked}) µm lies outside the volume of {ends} µm."
+        raise InvalidInputError(message)
+    first, second, third = (
+        int(one // size) for one, size in zip(place, space.spacing_um, strict=True)
+    )
+    return first, second, third
