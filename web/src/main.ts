@@ -100,8 +100,11 @@ class Viewer {
     this.status(this.panes[0].seenHere());
     this.tree.reveal(this.store.state.selected);
     await this.startSolid();
+    for (const pane of this.panes) pane.ahead = true;
     this.measure().catch(failed);
     const { overlays } = this.atlas.about;
+    const { selected } = this.store.state;
+    if (selected && !new URLSearchParams(location.hash.slice(1)).has("p")) await this.goTo(selected);
     if (overlays.points) this.take(await wire.startingPoints());
     if (overlays.values) this.take(await wire.startingValues());
     document.documentElement.dataset.ready = "all";
@@ -133,7 +136,6 @@ class Viewer {
       return;
     }
     this.showSurfaces();
-    for (const pane of this.panes) this.solid.slab(pane, this.store.state.slicesIn3d);
     this.solid.setPoints(this.points);
     document.documentElement.dataset.solid = "shown";
   }
@@ -143,6 +145,7 @@ class Viewer {
     const codes = new Set(this.atlas.meshesOf(1).length ? this.atlas.meshesOf(1) : []);
     for (const code of [selected, ...pinned]) for (const one of this.atlas.meshesOf(code)) codes.add(one);
     this.solid?.show(codes, (code) => this.palette.colour(code, colouring));
+    for (const pane of this.panes) this.solid?.slab(pane, this.store.state.slicesIn3d);
   }
 
   private recolour(): void {

@@ -142,11 +142,22 @@ export class Atlas {
     return ranked.slice(0, limit).map(([, code]) => code);
   }
 
+  /** Where the slices begin: in the middle, but beside the cleft between the hemispheres. */
+  get middle(): Triplet {
+    const axis = this.leftRightAxis;
+    const part = (one: number) => (one === axis ? 0.42 : 0.5);
+    return this.shape.map((length, one) => Math.floor(length * part(one))) as Triplet;
+  }
+
+  private get leftRightAxis(): number {
+    return [...this.about.orientation].findIndex((letter) => letter === "l" || letter === "r");
+  }
+
   /** "left" or "right" of a symmetric atlas, by the index along its left-right axis. */
   side(voxel: Triplet): string {
-    const axis = [...this.about.orientation].findIndex((letter) => letter === "l" || letter === "r");
     const [from, to] = this.about.left_span;
-    return voxel[axis] >= from && voxel[axis] < to ? "left" : "right";
+    const index = voxel[this.leftRightAxis];
+    return index >= from && index < to ? "left" : "right";
   }
 
   inVolume(voxel: Triplet): boolean {

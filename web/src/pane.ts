@@ -125,7 +125,11 @@ export class Pane {
     this.events.painted(this);
   }
 
+  /** Whether to fetch neighbours ahead; at the beginning there is better to do. */
+  ahead = false;
+
   private prefetch(): void {
+    if (!this.ahead) return;
     const { index, direction } = this;
     const { axis } = this.view;
     const length = this.atlas.shape[axis];

@@ -68,7 +68,7 @@ export class Solid {
     const size = Math.max(...extent);
     this.place(extent as Triplet, size);
     this.scene.add(this.body, new AmbientLight(0xffffff, 1.3), this.lamp);
-    this.distance = 2.1;
+    this.distance = 1.72;
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.enablePan = true;
     this.controls.minDistance = 0.2;
@@ -184,7 +184,7 @@ export class Solid {
       texture.colorSpace = SRGBColorSpace;
       texture.generateMipmaps = false;
       texture.minFilter = texture.magFilter = LinearFilter;
-      const material = new MeshBasicMaterial({ map: texture, side: DoubleSide, alphaTest: 0.5 });
+      const material = new MeshBasicMaterial({ map: texture, side: DoubleSide, alphaTest: 0.1 });
       slab = new Mesh(new BufferGeometry(), material);
       slab.userData.pane = pane;
       slab.matrixAutoUpdate = false;
@@ -194,10 +194,19 @@ export class Solid {
       this.body.add(slab);
     }
     slab.visible = visible;
+    // Beside regions that somebody chose, slices step back.
+    const material = slab.material as MeshBasicMaterial;
+    const faint = [...this.wanted].some((code) => code !== 1);
+    material.opacity = faint ? 0.3 : 1;
+    if (material.transparent !== faint) {
+      material.transparent = faint;
+      material.depthWrite = !faint;
+      material.needsUpdate = true;
+    }
     if (visible && pane.shown) {
       slab.geometry.setAttribute("position", new BufferAttribute(this.corners(pane), 3));
       slab.geometry.computeBoundingSphere();
-      (slab.material as MeshBasicMaterial).map!.needsUpdate = true;
+      material.map!.needsUpdate = true;
     }
     this.render();
   }

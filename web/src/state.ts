@@ -111,7 +111,7 @@ export function read(text: string, atlas: Atlas): State {
   const ids = terms.get("m")?.split(",").map(Number) ?? [];
   const pinned = ids.map((id) => atlas.codeOf(id)).filter((code) => code > 0);
   return {
-    voxel: place && atlas.inVolume(place) ? place : (atlas.shape.map((n) => n >> 1) as Triplet),
+    voxel: place && atlas.inVolume(place) ? place : atlas.middle,
     selected: atlas.codeOf(Number(terms.get("s") ?? 0)),
     pinned: new Set(pinned),
     reference: atlas.about.references[reference] === undefined ? 0 : reference,

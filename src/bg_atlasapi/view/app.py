@@ -11,7 +11,7 @@ import gzip
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 4
+_DROP = "/api/drop"
 _PATIENCE_S = 30.0  # for the next part of a body
 _KEEP = "private, max-age=3600, immutable"  # addresses carry a token of this very server
 _BINARY, _JSON = "application/octet-stream", "application/json"
@@ -120,46 +121,37 @@ class ViewerApp:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
         is_page = path in page_files()
-        why = refusal(
-            method, scope["headers"], self.hosts, writes=path == "/api/drop", is_page=is_page
-        )
+        why = refusal(method, scope["headers"], self.hosts, writes=path == _DROP, is_page=is_page)
         if why is not None:
             return refused(why)
         if is_page:
-            return self._page(scope, path)
+            return _page(scope, path)
         try:
-            if path == "/api/drop":
-                return await self._drop(scope, receive)
-            if path == "/api/regions.json":
-                return Answer(await self._measured(), cache=_KEEP, zip_level=6)
-            for pattern, handler in self._routes:
-                found = pattern.fullmatch(path)
-                if found:
-                    return await self._threaded(handler, *map(int, found.groups()))
+            return await self._routed(scope, receive)
         except InvalidInputError as error:
             return refused(Refusal(422, str(error)))
         except AtlasError as error:
             _LOG.warning("%s", error)  # names files, so it is for the terminal
             return refused(Refusal(500, "A file of the atlas cannot be read; see the terminal."))
-        except Exception:
+        except Exception:  # noqa: BLE001 - what it says may name files
             _LOG.exception("the viewer could not answer")
             return refused(Refusal(500, "That went wrong; see the terminal."))
+
+    async def _routed(self, scope: Scope, receive: Receive) -> Answer:
+        path = scope["path"]
+        if path == _DROP:
+            return await self._drop(scope, receive)
+        if path == "/api/regions.json":
+            return Answer(await self._measured(), cache=_KEEP, zip_level=6)
+        for pattern, handler in self._routes:
+            if found := pattern.fullmatch(path):
+                answer: Answer = await self._threaded(handler, *map(int, found.groups()))
+                return answer
         return refused(Refusal(404, "There is nothing here."))
 
     async def _threaded(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, function, *arguments)
-
-    def _page(self, scope: Scope, path: str) -> Answer:
-        found = page_files()[path]
-        headers = dict(scope["headers"])
-        extra: tuple[tuple[bytes, bytes], ...] = ((b"etag", found.tag.encode()),)
-        if headers.get(b"if-none-match", b"").decode("latin-1") == found.tag:
-            return Answer(b"", found.content_type, 304, "no-cache", headers=extra)
-        body = found.body
-        if b"gzip" in headers.get(b"accept-encoding", b""):
-            body, extra = found.zipped, (*extra, (b"content-encoding", b"gzip"))
-        return Answer(body, found.content_type, cache="no-cache", headers=extra)
 
     def _describe(self) -> Answer:
         told = scene.describe(self._atlas, self.gallery.references, self.token)
@@ -202,10 +194,17 @@ class ViewerApp:
         """Return the sizes of regions, worked out once however many ask."""
         if self._regions is None or self._regions.cancelled():
             loop = asyncio.get_running_loop()
-            self._regions = loop.run_in_executor(
-                self._pool, lambda: scene.as_json(scene.regions(self._atlas))
-            )
+            self._regions = loop.run_in_executor(self._pool, self._measure)
         return await asyncio.shield(self._regions)
+
+    def _measure(self) -> bytes:
+        self.gallery.prepare()
+        return scene.as_json(scene.regions(self._atlas))
+
+    def warm(self, voxel: Sequence[int] | None = None) -> None:
+        """Read in the background what the page asks for first, and where it begins."""
+        self._pool.submit(self.gallery.warm, voxel)
+        self._pool.submit(page_files)
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await _body(receive)
@@ -228,7 +227,7 @@ class ViewerApp:
             (b"vary", b"accept-encoding"),
         ]
         if answer.status == 405:
-            headers.append((b"allow", b"POST" if scope["path"] == "/api/drop" else b"GET, HEAD"))
+            headers.append((b"allow", b"POST" if scope["path"] == _DROP else b"GET, HEAD"))
         if answer.status != 304:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -238,6 +237,18 @@ class ViewerApp:
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _page(scope: Scope, path: str) -> Answer:
+    found = page_files()[path]
+    headers = dict(scope["headers"])
+    extra: tuple[tuple[bytes, bytes], ...] = ((b"etag", found.tag.encode()),)
+    if headers.get(b"if-none-match", b"").decode("latin-1") == found.tag:
+        return Answer(b"", found.content_type, 304, "no-cache", headers=extra)
+    body = found.body
+    if b"gzip" in headers.get(b"accept-encoding", b""):
+        body, extra = found.zipped, (*extra, (b"content-encoding", b"gzip"))
+    return Answer(body, found.content_type, cache="no-cache", headers=extra)
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -167,7 +167,9 @@ class Overlays:
         self._values = None if values is None else self._valued(values)
 
     def _valued(self, wish: Request) -> Values:
-        return values_in(wish.opened(), self._subject.terminology, wish.name, wish.kind, wish.columns)
+        return values_in(
+            wish.opened(), self._subject.terminology, wish.name, wish.kind, wish.columns
+        )
 
     def told(self) -> dict[str, bool]:
         """Return which overlays there are from the start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -46,8 +47,11 @@ def listen(port: int = 0) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        reason = "is in use" if isinstance(error, OSError) and error.errno != 13 else "is reserved"
-        message = f"Port {port} {reason} by another program; leave it out for any free one."
+        if error.errno == errno.EADDRINUSE:
+            message = f"Port {port} is in use by another program; leave it out for any free one."
+        else:
+            reason = error.strerror or error
+            message = f"Port {port} cannot be used ({reason}); leave it out for any free one."
         raise InvalidInputError(message) from error
     return listening
 

@@ -118,9 +118,7 @@ def values_in(
     return Values(name, header[place], by_code, tuple(unknown))
 
 
-def _rows(
-    source: str | Path | BinaryIO, name: str, kind: str
-) -> tuple[list[str], list[list[str]]]:
+def _rows(source: str | Path | BinaryIO, name: str, kind: str) -> tuple[list[str], list[list[str]]]:
     if kind not in _SEPARATORS:
         message = f"Values come in a .csv or .tsv file, {name} is of type {kind!r}."
         raise InvalidInputError(message)
@@ -152,7 +150,9 @@ def _value_column(
     named = [at for at in numeric if header[at].lower() == "value"]
     if not numeric:
         found = ", ".join(header)
-        raise InvalidInputError(f"{name} has no column of numbers beside the region; it has {found}.")
+        raise InvalidInputError(
+            f"{name} has no column of numbers beside the region; it has {found}."
+        )
     return (named or numeric)[0]
 
 

@@ -58,7 +58,8 @@ def start(atlas: Any, wish: Wish) -> Viewing:
         If the atlas lacks a structure.
     """
     subject = subject_of(atlas)
-    fragment = _fragment(subject, wish)
+    voxel = None if wish.position_um is None else position_voxel(subject, wish.position_um)
+    fragment = _fragment(subject, voxel, wish.structures)
     from bg_atlasapi.view.app import ViewerApp
     from bg_atlasapi.view.overlays import Overlays, Request
     from bg_atlasapi.view.serving import Viewing, listen
@@ -69,17 +70,16 @@ def start(atlas: Any, wish: Wish) -> Viewing:
     overlays = Overlays(subject, points or None, values or None)
     listening = listen(wish.port)
     app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+    app.warm(voxel)
     return Viewing(app, listening, fragment)
 
 
-def _fragment(subject: Subject, wish: Wish) -> str:
+def _fragment(subject: Subject, voxel: Sequence[int] | None, structures: Sequence[object]) -> str:
     """Return the part of the address that says where the view begins."""
     terms = []
-    if wish.position_um is not None:
-        voxel = position_voxel(subject, wish.position_um)
+    if voxel is not None:
         terms.append("p=" + ",".join(map(str, voxel)))
-    keys = list(wish.structures)
-    codes = [subject.terminology.code(key) for key in keys]
+    codes = [subject.terminology.code(key) for key in structures]
     ids = [str(int(subject.terminology.ids[code])) for code in codes]
     if ids:
         terms.append(f"s={ids[0]}")
