@@ -8,7 +8,11 @@ import type { Counts, Values } from "./wire";
 export interface DetailEvents {
   choose(code: number): void;
   pin(code: number): void;
+  /** Read the dropped file again, its points being in this unit. */
+  reread(unit: string): void;
 }
+
+const UNITS = ["um", "mm", "voxel"];
 
 function number(value: number): string {
   if (value === 0) return "0";
@@ -19,6 +23,8 @@ export class Details {
   regions: Regions | null = null;
   counts: Counts | null = null;
   values: Values | null = null;
+  /** Whether the points came from a file that can be read again. */
+  canReread = false;
 
   constructor(
     private readonly root: HTMLElement,
@@ -53,12 +59,24 @@ export class Details {
     let text = `${name}: ${count.toLocaleString("en")} points, ${inside.toLocaleString("en")} in regions`;
     text += outside ? `, ${outside.toLocaleString("en")} outside.` : ".";
     const parts = [this.text(text)];
+    if (this.canReread) parts.push(this.unitChoice(counts.unit));
     if (beyond > count / 2) {
-      const warning = this.text("Most points lie beyond the volume: are they in the atlas's space, and in µm?");
+      const warning = this.text("Most points lie beyond the volume: is the unit right, and are they in the atlas's space?");
       warning.className = "warning";
       parts.push(warning);
     }
     return parts;
+  }
+
+  private unitChoice(unit: string): HTMLElement {
+    const label = document.createElement("label");
+    label.className = "tool";
+    const choice = document.createElement("select");
+    choice.append(...UNITS.map((one) => new Option(one === "um" ? "µm" : one, one)));
+    choice.value = unit;
+    choice.addEventListener("change", () => this.events.reread(choice.value));
+    label.append("Unit of the points", choice);
+    return label;
   }
 
   private text(text: string): HTMLElement {

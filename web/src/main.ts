@@ -38,7 +38,7 @@ class Viewer {
   private readonly tree: Tree;
   private readonly search: Search;
   private readonly details: Details;
-  private readonly overlays: wire.Overlay[] = [];
+  private file: File | null = null;
   private solid: Solid | null = null;
   private regions: Promise<void> | null = null;
   private points: Float32Array = new Float32Array();
@@ -53,7 +53,13 @@ class Viewer {
       const root = this.paneRoot(view.key, view.title, view.sides);
       return new Pane(view, atlas, planes, store, this.paneEvents(), root);
     });
-    const events = { choose: (code: number) => void this.goTo(code), pin: (code: number) => this.pin(code) };
+    const events = {
+      choose: (code: number) => void this.goTo(code),
+      pin: (code: number) => this.pin(code),
+      reread: (unit: string) => {
+        if (this.file) void this.open(this.file, unit);
+      },
+    };
     this.tree = new Tree(element("tree"), atlas, store, this.palette, events);
     this.details = new Details(element("details"), atlas, store, this.palette, events);
     this.search = new Search(element("search"), element("hits"), atlas, (code) => void this.goTo(code));
@@ -255,7 +261,6 @@ class Viewer {
   }
 
   private take(overlay: wire.Overlay): void {
-    this.overlays.push(overlay);
     const { told } = overlay;
     if (told.kind === "points") {
       this.details.counts = told;
@@ -289,11 +294,13 @@ class Viewer {
     this.showControls();
   }
 
-  private async open(file: File): Promise<void> {
+  private async open(file: File, unit = ""): Promise<void> {
     try {
-      const overlay = await wire.dropped(file, "");
-      this.take(overlay);
+      const overlay = await wire.dropped(file, unit);
       const { told } = overlay;
+      if (told.kind === "points") this.file = file;
+      this.details.canReread = this.file !== null;
+      this.take(overlay);
       const what = told.kind === "points" ? `${told.count.toLocaleString("en")} points` : `${told.rows.length} values`;
       toast(`${told.name}: ${what}.`, 4000);
     } catch (error) {

@@ -38,11 +38,12 @@ export interface SolidEvents {
 }
 
 const MOVED = 4;
+const FIELD = 32; // degrees
 
 export class Solid {
   private readonly renderer: WebGLRenderer;
   private readonly scene = new Scene();
-  private readonly camera = new PerspectiveCamera(32, 1, 0.01, 100);
+  private readonly camera = new PerspectiveCamera(FIELD, 1, 0.01, 100);
   private readonly controls: OrbitControls;
   private readonly body = new Group(); // in µm and the atlas's axes
   private readonly meshes = new Map<number, Mesh>();
@@ -249,7 +250,11 @@ export class Solid {
     if (!clientWidth || !clientHeight) return;
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
     this.renderer.setSize(clientWidth, clientHeight, false);
-    this.camera.aspect = clientWidth / clientHeight;
+    const aspect = clientWidth / clientHeight;
+    this.camera.aspect = aspect;
+    // The brain fits across a narrow view too.
+    const half = Math.tan((FIELD * Math.PI) / 360) / Math.min(aspect, 1);
+    this.camera.fov = (Math.atan(half) * 360) / Math.PI;
     this.camera.updateProjectionMatrix();
     this.renderNow();
   }
