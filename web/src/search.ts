@@ -74,6 +74,11 @@ export class Search {
 
   private key(event: KeyboardEvent): void {
     const count = this.hits.length;
+    const { value, selectionStart, selectionEnd } = this.box;
+    if (event.key === "/" && selectionStart === 0 && selectionEnd === value.length) {
+      event.preventDefault(); // somebody searches again; within a text it is a part of it
+      return;
+    }
     if (event.key === "ArrowDown" && count) this.active = (this.active + 1) % count;
     else if (event.key === "ArrowUp" && count) this.active = (this.active + count - 1) % count;
     else if (event.key === "Enter" && this.active >= 0) {

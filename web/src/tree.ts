@@ -190,7 +190,7 @@ export class Tree {
       event.preventDefault();
       event.stopPropagation();
       move();
-    } else if (event.key.length === 1 && event.key !== "/" && event.key !== "?") {
+    } else if (event.key.length === 1 && !"/?1234".includes(event.key)) {
       event.stopPropagation();
       this.jump(event.key.toLowerCase());
     }
