@@ -92,7 +92,9 @@ def allen(tmp_path_factory: pytest.TempPathFactory) -> BrainGlobeAtlas:
     with tarfile.open(shared / "allen_mouse_100um_v1.2.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     # Meshes are in µm, so those of the 100 µm package fit.
-    shutil.copytree(folder / "allen_mouse_100um_v1.2" / "meshes", package / "meshes", dirs_exist_ok=True)
+    shutil.copytree(
+        folder / "allen_mouse_100um_v1.2" / "meshes", package / "meshes", dirs_exist_ok=True
+    )
     return BrainGlobeAtlas.from_path(package)
 
 

@@ -184,9 +184,7 @@ def test_dropped_points_are_counted_as_count_counts(page: Any, shown: Shown) -> 
         assert int(in_tree.replace(",", "")) == row["total"]
 
 
-def test_the_unit_of_dropped_points_can_be_changed(
-    page: Any, phantom: BrainGlobeAtlas, phantom_viewing: Viewing
-) -> None:
+def test_the_unit_of_dropped_points_can_be_changed(page: Any, phantom_viewing: Viewing) -> None:
     """Points that lie beyond the volume as µm are read again as mm, and then counted."""
     opened(page, phantom_viewing.url)
     page.evaluate(_DROP, ["x,y,z\n7.1,3.87,4.5\n7.1,3.87,44\n7.1,3.87,45\n", "mm.csv"])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from bg_atlasapi.settings import PathLike
+
 DRAWN = 200_000
 _TABLES = ("csv", "tsv")
 
@@ -56,7 +58,7 @@ class Request:
 
     @classmethod
     def of_path(
-        cls, path: str | Path, unit: str | None = None, columns: tuple[str, ...] = ()
+        cls, path: PathLike, unit: str | None = None, columns: tuple[str, ...] = ()
     ) -> Request:
         """Return the request for a file on this machine."""
         path = Path(path)

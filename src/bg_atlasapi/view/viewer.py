@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
+    from bg_atlasapi.settings import PathLike
     from bg_atlasapi.view.serving import Viewing
-
-    PathLike = str | Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,11 @@ def start(atlas: Any, wish: Wish) -> Viewing:
     app = ViewerApp(atlas, listening.getsockname()[1], overlays)
     app.warm(voxel)
     return Viewing(app, listening, fragment)
+
+
+def is_typed() -> bool:
+    """Say whether somebody types into this interpreter, which then outlives the call."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules
 
 
 def _fragment(subject: Subject, voxel: Sequence[int] | None, structures: Sequence[object]) -> str:
