@@ -37,7 +37,7 @@ _PATIENCE_S = 30.0  # for the next part of a body
 _KEEP = "private, max-age=3600, immutable"  # addresses carry a token of this very server
 _BINARY, _JSON = "application/octet-stream", "application/json"
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ALWAYS = (
@@ -102,13 +102,13 @@ class ViewerApp:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="viewer")
         self._regions: asyncio.Future[bytes] | None = None
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer]]] = [
-            (re.compile(r"/api/labels/([0-2])/(\d{1,6})"), self._labels),
-            (re.compile(r"/api/sides/([0-2])/(\d{1,6})"), self._sides),
-            (re.compile(r"/api/image/(\d{1,3})/([0-2])/(\d{1,6})"), self._image),
-            (re.compile(r"/api/mesh/(\d{1,6})"), self._mesh),
-            (re.compile(r"/api/atlas\.json"), self._describe),
-            (re.compile(r"/api/points"), self._points),
-            (re.compile(r"/api/values"), self._values),
+            (re.compile(r"/api/labels/([0-2])/(\d{1,6})", re.ASCII), self._labels),
+            (re.compile(r"/api/sides/([0-2])/(\d{1,6})", re.ASCII), self._sides),
+            (re.compile(r"/api/image/(\d{1,3})/([0-2])/(\d{1,6})", re.ASCII), self._image),
+            (re.compile(r"/api/mesh/(\d{1,6})", re.ASCII), self._mesh),
+            (re.compile(r"/api/atlas\.json", re.ASCII), self._describe),
+            (re.compile(r"/api/points", re.ASCII), self._points),
+            (re.compile(r"/api/values", re.ASCII), self._values),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
