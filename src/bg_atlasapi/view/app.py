@@ -235,7 +235,8 @@ class ViewerApp:
         await send({"type": "http.response.body", "body": b"" if silent else body})
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Let go of threads and files."""
+        self.gallery.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

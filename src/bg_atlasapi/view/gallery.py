@@ -7,6 +7,7 @@ after which a plane across any axis takes about a millisecond.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from bg_atlasapi.model.coding import runs
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.query.subject import Subject, subject_of
 from bg_atlasapi.view import scene, slices
+from bg_atlasapi.view.stores import PackedLabels, Stopped, TurnedImage, block_of, has_room
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 # Up to here a volume is brought into memory: 25 µm of a mouse are 77 M voxels.
 KEPT_VOXELS = 1 << 27
 _KEPT_BYTES = 16 << 20  # of planes that were answered
+_KEPT_BLOCKS = 3  # of an image, each of 16 planes
 
 
 def _plane(volume: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
@@ -50,7 +53,9 @@ class Image:
     def __init__(self, source: VolumeSource) -> None:
         self.source = source
         self._whole: Grey | None = None
+        self._turned: TurnedImage | None = None
         self._lock = threading.Lock()
+        self._blocks: OrderedDict[tuple[int, int], Grey] = OrderedDict()
 
     @cached_property
     def _window(self) -> tuple[float, float]:
@@ -66,18 +71,50 @@ class Image:
         """Return a plane across an axis."""
         if self._whole is not None:
             return _plane(self._whole, axis, index)
-        plane = _plane(slices.read_planes(self.source, axis, index, index + 1), axis, 0)
-        return slices.as_grey(plane, self.window)
+        if self._turned is not None and axis == 2:
+            return self._turned.plane(index)
+        if axis == 2 or self.source.chunks is not None:
+            return self._from_block(axis, index)
+        return self._grey(axis, index, index + 1, 0)
 
-    def prepare(self) -> None:
-        """Bring it into memory if it fits."""
-        if self._whole is not None or math.prod(self.source.shape) > KEPT_VOXELS:
+    def _grey(self, axis: int, start: int, stop: int, within: int) -> Grey:
+        planes = slices.read_planes(self.source, axis, start, stop)
+        return slices.as_grey(_plane(planes, axis, within), self.window)
+
+    def _from_block(self, axis: int, index: int) -> Grey:
+        """Return a plane that costs as much as its neighbours with it: they are kept."""
+        first, stop = block_of(index, self.source.shape[axis])
+        with self._lock:
+            block = self._blocks.get((axis, first))
+        if block is None:
+            planes = slices.read_planes(self.source, axis, first, stop)
+            block = slices.as_grey(planes, self.window)
+            with self._lock:
+                self._blocks[axis, first] = block
+                while len(self._blocks) > _KEPT_BLOCKS:
+                    self._blocks.popitem(last=False)
+        return _plane(block, axis, index - first)
+
+    def prepare(self, stopping: threading.Event) -> None:
+        """Bring it into memory if it fits; else make ready what would take long."""
+        if self._whole is not None or self._turned is not None:
             return
-        whole, done = np.empty(self.source.shape, np.uint8), 0
-        for slab in self.source.slabs():
-            whole[done : done + len(slab)] = slices.as_grey(slab, self.window)
-            done += len(slab)
-        self._whole = whole
+        if math.prod(self.source.shape) <= KEPT_VOXELS:
+            whole, done = np.empty(self.source.shape, np.uint8), 0
+            for slab in self.source.slabs():
+                whole[done : done + len(slab)] = slices.as_grey(slab, self.window)
+                done += len(slab)
+            self._whole = whole
+        elif self.source.chunks is None and has_room(math.prod(self.source.shape)):
+            self._turned = TurnedImage(
+                self.source, lambda slab: slices.as_grey(slab, self.window), stopping
+            )
+        self._blocks.clear()
+
+    def close(self) -> None:
+        """Let go of what was written for it."""
+        if self._turned is not None:
+            self._turned.close()
 
 
 def middle(space: CoordinateSpace) -> tuple[int, int, int]:
@@ -136,6 +173,8 @@ class Gallery:
         self._images: dict[int, Image] = {}
         self._lock = threading.Lock()
         self._codes: npt.NDArray[Any] | None = None
+        self._packed: PackedLabels | None = None
+        self._stopping = threading.Event()
         self._answers = Answers()
 
     @property
@@ -164,6 +203,8 @@ class Gallery:
 
     def _labels(self, axis: int, index: int) -> bytes:
         terminology = self.subject.terminology
+        if self._packed is not None:
+            return self._from_packed(self._packed, axis, index)
         if self._codes is not None:
             plane = _plane(self._codes, axis, index)
             starts, codes = runs(plane.reshape(-1))
@@ -173,6 +214,14 @@ class Gallery:
         bounds[axis] = slice(index, index + 1)
         plane = _plane(self.subject.labels.ids_in(bounds), axis, 0)
         return slices.coded_runs(plane, terminology)
+
+    def _from_packed(self, packed: PackedLabels, axis: int, index: int) -> bytes:
+        plane = packed.plane(axis, index)
+        starts, codes = runs(plane.reshape(-1))
+        strange = codes > len(self.subject.terminology)
+        if not strange.any():
+            return slices.run_bytes(plane.shape, starts, codes, np.empty(0, np.int64))
+        return slices.coded_runs(packed.ids.take(plane), self.subject.terminology)
 
     def sides(self, axis: int, index: int) -> bytes:
         """Return a plane of the stored hemispheres, 1 left and 2 right, as ``labels`` are."""
@@ -189,7 +238,16 @@ class Gallery:
             self.grey(0, axis, index)
 
     def prepare(self) -> None:
-        """Bring what fits into memory; planes are answered meanwhile."""
-        if math.prod(self.shape) <= KEPT_VOXELS:
-            self._codes = self.subject.labels.coded.codes.reshape(self.shape)
-        self.image(0).prepare()
+        """Bring what fits into memory, make ready what does not; planes are answered meanwhile."""
+        with contextlib.suppress(Stopped):
+            if math.prod(self.shape) <= KEPT_VOXELS:
+                self._codes = self.subject.labels.coded.codes.reshape(self.shape)
+            elif self._packed is None:
+                self._packed = PackedLabels(self.subject.labels, self._stopping)
+            self.image(0).prepare(self._stopping)
+
+    def close(self) -> None:
+        """Stop preparing, and let go of what was written."""
+        self._stopping.set()
+        for image in self._images.values():
+            image.close()

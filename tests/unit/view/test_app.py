@@ -50,6 +50,37 @@ def test_planes_are_the_annotation(
         assert extra == []
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every volume be too large for memory."""
+    monkeypatch.setattr("bg_atlasapi.view.gallery.KEPT_VOXELS", 0)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_planes_of_a_large_atlas(phantom: BrainGlobeAtlas, client_of: Any, axis: int) -> None:
+    """What is packed, or written again turned, holds the same planes as the files, first and last ones too."""
+    before, after = client_of(phantom), client_of(phantom)
+    after.app.gallery.prepare()
+    assert after.app.gallery._packed is not None
+    length = phantom.shape[axis]
+    for index in (0, 7, 8, 15, 16, length // 2, length - 1):
+        for kind in ("labels", "image/0"):
+            path = f"/api/{kind}/{axis}/{index}"
+            assert before(path).body == after(path).body
+    small = sum(map(len, (b"".join(pack) for pack in after.app.gallery._packed._packs[axis])))
+    assert small < phantom.annotation.size / 10
+
+
+@pytest.mark.usefixtures("large")
+def test_closing_ends_the_preparing(phantom: BrainGlobeAtlas, client_of: Any) -> None:
+    """A viewer that is closed while it prepares stops, and leaves no file behind."""
+    gallery = client_of(phantom).app.gallery
+    gallery.close()
+    gallery.prepare()
+    assert gallery._packed is None
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_images_are_the_template(phantom: BrainGlobeAtlas, client_of: Any, axis: int) -> None:
     """A plane of the template keeps its order of grey values, black at the least and white near the largest."""
@@ -108,7 +139,9 @@ def test_a_mesh_is_the_mesh(phantom: BrainGlobeAtlas, ask: Any) -> None:
     assert np.array_equal(faces, mesh.cells[0].data)
 
 
-def test_labels_that_nobody_lists_are_shown_as_such(client_of: Any, tmp_path: Path) -> None:
+def test_labels_that_nobody_lists_are_shown_as_such(
+    client_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A label that the terminology lacks has a code past its last, and its id goes with the plane."""
     annotation = np.zeros((4, 5, 6), np.uint32)
     annotation[1, 2, 3], annotation[1, 2, 4], annotation[2] = 7, 77, 7
@@ -131,13 +164,15 @@ def test_labels_that_nobody_lists_are_shown_as_such(client_of: Any, tmp_path: Pa
     )
     atlas = BrainGlobeAtlas.from_path(package)
     ask = client_of(atlas)
-    for _ in range(2):
+    for kept in (1 << 27, 0):
+        monkeypatch.setattr("bg_atlasapi.view.gallery.KEPT_VOXELS", kept)
         codes, extra = labels_of(ask("/api/labels/0/1").body)
         assert extra == [77.0]
         assert codes[2, 3] == 1
         assert codes[2, 4] == 2
         sides, _ = labels_of(ask("/api/sides/0/1").body)
         assert sides[0].tolist() == [1, 2, 2, 2, 2, 2]
+        ask = client_of(atlas)
         ask.app.gallery.prepare()
 
 
