@@ -23,6 +23,7 @@ Examples:
   brainglobe view phantom_mouse_100um --structure VISp --position 7100,3870,4500
   brainglobe view phantom_mouse_100um --points cells.csv
   brainglobe view phantom_mouse_100um --values counts.csv --column total
+  brainglobe view phantom_mouse_100um --neuroglancer
 """
 _FILE = click.Path(path_type=Path)
 
@@ -38,6 +39,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--columns", metavar="A,B,C", help="Coordinate columns of the points.")
 @click.option("--values", type=_FILE, metavar="FILE", help="Colour regions by a column of numbers.")
 @click.option("--column", metavar="NAME", help="Which column of the values.")
+@click.option("--neuroglancer", is_flag=True, help="Serve it to Neuroglancer, and print the link.")
+@click.option("--client", metavar="URL", help="Of Neuroglancer; default the public one.")
 @click.option("--port", type=int, default=0, metavar="N", help="Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @version_option
@@ -51,12 +54,14 @@ def view(  # noqa: PLR0913 - one parameter an option
     columns: str | None,
     values: Path | None,
     column: str | None,
+    neuroglancer: bool,
+    client: str | None,
     port: int,
     no_browser: bool,
     version: str | None,
 ) -> None:
     """Show an atlas; ``_HELP`` explains it to users."""
-    from bg_atlasapi.view.viewer import Wish, start
+    from bg_atlasapi.view.viewer import Wish, start, start_neuroglancer
 
     wish = Wish(
         _triplet(position),
@@ -68,8 +73,17 @@ def view(  # noqa: PLR0913 - one parameter an option
         column,
         port,
     )
-    viewing = start(open_atlas(atlas_name, version), wish)
-    click.echo(f"Showing {atlas_name} at {viewing.url}")
+    atlas = open_atlas(atlas_name, version)
+    if neuroglancer:
+        if points or values:
+            raise InvalidInputError(
+                "--points and --values are shown by the viewer of this package."
+            )
+        viewing = start_neuroglancer(atlas, wish, client)
+        click.echo(f"Serving {atlas_name} to Neuroglancer: {viewing.url}")
+    else:
+        viewing = start(atlas, wish)
+        click.echo(f"Showing {atlas_name} at {viewing.url}")
     click.echo("Ctrl-C stops.")
     if not no_browser and not viewing.open_browser():
         note("No browser could be opened here: open the address above in one.")

@@ -17,7 +17,7 @@ from bg_atlasapi.errors import InvalidInputError, StorageError
 if TYPE_CHECKING:
     import uvicorn
 
-    from bg_atlasapi.view.app import ViewerApp
+    from bg_atlasapi.view.local_app import LocalApp
 
 LOCAL = "127.0.0.1"
 _START_S, _STOP_S = 20.0, 5.0
@@ -67,6 +67,8 @@ class Viewing:
         Where.
     fragment
         Of the address: where the view begins.
+    url
+        What shows it, if that is another page.
 
     Attributes
     ----------
@@ -74,11 +76,12 @@ class Viewing:
         Open this in a browser.
     """
 
-    def __init__(self, app: ViewerApp, listening: socket.socket, fragment: str = "") -> None:
+    def __init__(
+        self, app: LocalApp, listening: socket.socket, fragment: str = "", url: str | None = None
+    ) -> None:
         self.app = app
-        self.url = f"http://{LOCAL}:{listening.getsockname()[1]}/" + (
-            f"#{fragment}" if fragment else ""
-        )
+        own = f"http://{LOCAL}:{listening.getsockname()[1]}/"
+        self.url = url or (f"{own}#{fragment}" if fragment else own)
         self._server = _server(app)
         self._thread = threading.Thread(
             target=self._server.run, args=([listening],), name="viewer", daemon=True

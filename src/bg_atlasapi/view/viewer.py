@@ -73,6 +73,37 @@ def start(atlas: Any, wish: Wish) -> Viewing:
     return Viewing(app, listening, fragment)
 
 
+def start_neuroglancer(atlas: Any, wish: Wish, client: str | None = None) -> Viewing:
+    """Serve an atlas to Neuroglancer; the address of what is returned shows it in a client.
+
+    Parameters
+    ----------
+    atlas
+        An atlas.
+    wish
+        Position, structures and port.
+    client
+        Address of the client; default the public one, which a browser fetches from the network.
+
+    Raises
+    ------
+    InvalidInputError
+        If the position lies outside the volume, the port is in use, or the client is no address.
+    UnknownStructureError
+        If the atlas lacks a structure.
+    """
+    from bg_atlasapi.view.neuroglancer import CLIENT, NeuroglancerApp, checked_client
+    from bg_atlasapi.view.serving import Viewing, listen
+
+    subject = subject_of(atlas)
+    voxel = None if wish.position_um is None else position_voxel(subject, wish.position_um)
+    codes = [subject.terminology.code(key) for key in wish.structures]
+    client = checked_client(client or CLIENT)
+    listening = listen(wish.port)
+    app = NeuroglancerApp(atlas, listening.getsockname()[1], client, codes, voxel)
+    return Viewing(app, listening, url=app.link)
+
+
 def is_typed() -> bool:
     """Say whether somebody types into this interpreter, which then outlives the call."""
     return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules

@@ -102,7 +102,7 @@ def test_too_much_is_refused(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert refusal("POST", [OWN, (b"content-length", b"-1")], HOSTS, writes=True).status == 400
     assert refusal("GET", [OWN, (b"content-length", b"1")], HOSTS).status == 413
-    monkeypatch.setattr("bg_atlasapi.view.app.MAX_BODY", 1000)
+    monkeypatch.setattr("bg_atlasapi.view.local_app.MAX_BODY", 1000)
     assert ask("/api/drop", "POST", body=[b"x" * 600] * 3).status == 413
     assert guard.MAX_BODY >= 1 << 20
 
