@@ -219,7 +219,7 @@ class NeuroglancerApp(LocalApp):
         return {
             "dimensions": {axis: [size, "m"] for axis, size in zip("xyz", sizes, strict=True)},
             "position": [index + 0.5 for index in reversed(voxel)],
-            "crossSectionScale": extent_m / sizes[0] / 900,
+            "crossSectionScale": extent_m / sizes[0] / 700,
             "projectionScale": extent_m / sizes[0],
             "layers": [
                 {

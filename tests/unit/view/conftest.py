@@ -93,6 +93,12 @@ def client_of() -> Iterator[Callable[[Any], Client]]:
 
 
 @pytest.fixture(scope="session")
+def client_type() -> type[Client]:
+    """Return the class of clients."""
+    return Client
+
+
+@pytest.fixture(scope="session")
 def ask(phantom: BrainGlobeAtlas, client_of: Callable[[Any], Client]) -> Client:
     """Return a client of a viewer of the phantom."""
     return client_of(phantom)
