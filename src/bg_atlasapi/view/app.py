@@ -109,8 +109,15 @@ class ViewerApp(LocalApp):
         return await asyncio.shield(self._regions)
 
     def _measure(self) -> bytes:
-        self.gallery.prepare()
-        return scene.as_json(scene.regions(self._atlas))
+        """Work the sizes out; and make ready what is quicker from memory, as it was not asked before.
+
+        A first picture should not wait for either. Of a large atlas the labels come first, because
+        slices wait for them, then sizes, and the template, which takes longest, after the answer.
+        """
+        self.gallery.prepare_labels()
+        answer = scene.as_json(scene.regions(self._atlas))
+        self._pool.submit(self.gallery.prepare_image)
+        return answer
 
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""

@@ -147,14 +147,18 @@ class Answers:
                     self._kept.move_to_end(key)
                     return self._kept[key]
             answer = make()
-            with self._lock:
-                self._kept[key] = answer
-                self._size += len(answer)
-                while self._size > _KEPT_BYTES and len(self._kept) > 1:
-                    oldest, gone = self._kept.popitem(last=False)
-                    self._size -= len(gone)
-                    self._making.pop(oldest, None)
+            self.put(key, answer)
         return answer
+
+    def put(self, key: tuple[int, int, int], answer: bytes) -> None:
+        """Keep an answer."""
+        with self._lock:
+            self._size += len(answer) - len(self._kept.pop(key, b""))
+            self._kept[key] = answer
+            while self._size > _KEPT_BYTES and len(self._kept) > 1:
+                oldest, gone = self._kept.popitem(last=False)
+                self._size -= len(gone)
+                self._making.pop(oldest, None)
 
 
 class Gallery:
@@ -210,10 +214,22 @@ class Gallery:
             starts, codes = runs(plane.reshape(-1))
             if codes.max(initial=0) <= len(terminology):
                 return slices.run_bytes(plane.shape, starts, codes, np.empty(0, np.int64))
-        bounds = [slice(0, length) for length in self.shape]
-        bounds[axis] = slice(index, index + 1)
-        plane = _plane(self.subject.labels.ids_in(bounds), axis, 0)
-        return slices.coded_runs(plane, terminology)
+        return self._from_files(axis, index)
+
+    def _from_files(self, axis: int, index: int) -> bytes:
+        source, terminology = self.subject.labels.source, self.subject.terminology
+        first, stop = index, index + 1
+        costly = axis == 2 or source.chunks is not None
+        if costly and not self._is_small:  # its neighbours cost as much with it as without
+            first, stop = block_of(index, self.shape[axis])
+        # By reading, not through a map, whose pages would count as memory of this process.
+        planes = slices.read_planes(source, axis, first, stop)
+        answers = [
+            slices.coded_runs(_plane(planes, axis, at), terminology) for at in range(stop - first)
+        ]
+        for at, answer in enumerate(answers):
+            self._answers.put((-1, axis, first + at), answer)
+        return answers[index - first]
 
     def _from_packed(self, packed: PackedLabels, axis: int, index: int) -> bytes:
         plane = packed.plane(axis, index)
@@ -237,13 +253,26 @@ class Gallery:
             self.labels(axis, index)
             self.grey(0, axis, index)
 
+    @property
+    def _is_small(self) -> bool:
+        return math.prod(self.shape) <= KEPT_VOXELS
+
     def prepare(self) -> None:
         """Bring what fits into memory, make ready what does not; planes are answered meanwhile."""
+        self.prepare_labels()
+        self.prepare_image()
+
+    def prepare_labels(self) -> None:
+        """Prepare the annotation: a few tenths of a second, or some 10 s of a large one."""
         with contextlib.suppress(Stopped):
-            if math.prod(self.shape) <= KEPT_VOXELS:
+            if self._is_small:
                 self._codes = self.subject.labels.coded.codes.reshape(self.shape)
             elif self._packed is None:
                 self._packed = PackedLabels(self.subject.labels, self._stopping)
+
+    def prepare_image(self) -> None:
+        """Prepare the template, likewise."""
+        with contextlib.suppress(Stopped):
             self.image(0).prepare(self._stopping)
 
     def close(self) -> None:

@@ -127,14 +127,13 @@ class NeuroglancerApp(LocalApp):
 
     def _voxels(self, image: int | None, within: Sequence[slice]) -> bytes:
         # X varies fastest in the format, as the last axis does here.
-        if image is None:
-            ids = self.gallery.subject.labels.ids_in(within)
-            return np.ascontiguousarray(ids).astype(self._label_type).tobytes()
-        source = self.gallery.image(image).source
+        labels = self.gallery.subject.labels.source
+        source = labels if image is None else self.gallery.image(image).source
+        wanted = self._label_type if image is None else _image_type(source.dtype)
         indices = [np.arange(part.start, part.stop) for part in within]
         out = np.zeros([len(one) for one in indices], source.dtype)
         source.outer(indices, out)
-        return out.astype(_image_type(source.dtype)).tobytes()
+        return out.astype(wanted).tobytes()
 
     @property
     def _label_type(self) -> str:
