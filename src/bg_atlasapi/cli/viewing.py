@@ -63,6 +63,13 @@ def view(  # noqa: PLR0913 - one parameter an option
     """Show an atlas; ``_HELP`` explains it to users."""
     from bg_atlasapi.view.viewer import Wish, start, start_neuroglancer
 
+    for needed, given, what in (
+        (neuroglancer, client, "--client goes with --neuroglancer."),
+        (values, column, "--column goes with --values."),
+        (points, unit or columns, "--unit and --columns go with --points."),
+    ):
+        if given and not needed:
+            raise InvalidInputError(what)
     wish = Wish(
         _triplet(position),
         structures,

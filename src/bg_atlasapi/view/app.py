@@ -109,7 +109,7 @@ class ViewerApp(LocalApp):
         return await asyncio.shield(self._regions)
 
     def _measure(self) -> bytes:
-        """Work the sizes out; and make ready what is quicker from memory, as it was not asked before.
+        """Work the sizes out, and make ready what is quicker from memory.
 
         A first picture should not wait for either. Of a large atlas the labels come first, because
         slices wait for them, then sizes, and the template, which takes longest, after the answer.
