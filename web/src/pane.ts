@@ -1,6 +1,7 @@
 // One slice: a canvas that can be pointed at, dragged, zoomed and stepped through.
 
 import type { Atlas, Triplet } from "./model";
+import { type Edges, edgesOf } from "./edges";
 import { type Plane, placeOf, voxelOf } from "./geometry";
 import { Ink, paint } from "./paint";
 import type { Store } from "./state";
@@ -31,6 +32,7 @@ export interface PaneEvents {
 
 const POINT_REACH = 2; // slices on either side whose points are drawn
 const MOVED = 4; // pixels; less is a click
+const CRISP = 1.8; // pixels of a voxel from which on outlines are lines
 
 export class Pane {
   readonly picture = document.createElement("canvas");
@@ -114,12 +116,13 @@ export class Pane {
     this.repaint();
   }
 
+  private edges: Edges | null = null;
+  private crisp = false;
+
   private repaint(): void {
     if (!this.shown || !this.ink) return;
-    const { labels, grey } = this.shown;
-    const { outlines } = this.store.state;
-    paint(this.image, this.view, this.atlas.shape, labels.codes, grey, this.ink, outlines);
-    this.pen.putImageData(this.image, 0, 0);
+    this.edges = null;
+    this.paintPicture(this.shown, this.ink);
     this.draw();
     this.root.dataset.index = String(this.shown.index);
     this.events.painted(this);
@@ -127,6 +130,33 @@ export class Pane {
 
   /** Whether to fetch neighbours ahead; at the beginning there is better to do. */
   ahead = false;
+
+  private paintPicture({ labels, grey }: Shown, ink: Ink): void {
+    this.crisp = this.scale()[1] >= CRISP;
+    const outlines = this.store.state.outlines && !this.crisp;
+    paint(this.image, this.view, this.atlas.shape, labels.codes, grey, ink, outlines);
+    this.pen.putImageData(this.image, 0, 0);
+  }
+
+  private drawEdges(left: number, top: number, tall: number, wide: number): void {
+    if (!this.crisp || !this.shown || !this.ink || !this.store.state.outlines) return;
+    const { first, last } = this.ink;
+    this.edges ??= edgesOf(this.view, this.atlas.shape, this.shown.labels.codes, first, last);
+    const { screen } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const onScreen = (path: Path2D) => {
+      const moved = new Path2D();
+      moved.addPath(path, new DOMMatrix([wide, 0, 0, tall, left, top]));
+      return moved;
+    };
+    screen.lineCap = "square";
+    screen.lineWidth = 1.1 * ratio;
+    screen.strokeStyle = this.store.state.opacity > 0.3 ? "rgba(0, 0, 0, 0.62)" : "rgba(235, 245, 250, 0.8)";
+    screen.stroke(onScreen(this.edges.all));
+    screen.lineWidth = 2 * ratio;
+    screen.strokeStyle = "#fff";
+    screen.stroke(onScreen(this.edges.chosen));
+  }
 
   private prefetch(): void {
     if (!this.ahead) return;
@@ -178,10 +208,12 @@ export class Pane {
     const top = canvas.height / 2 - this.centre[0] * tall;
     screen.clearRect(0, 0, canvas.width, canvas.height);
     if (this.shown) {
-      screen.imageSmoothingEnabled = wide < 2.5;
+      if (this.ink && this.crisp !== wide >= CRISP) this.paintPicture(this.shown, this.ink);
+      screen.imageSmoothingEnabled = wide < CRISP;
       screen.imageSmoothingQuality = "high";
       screen.drawImage(picture, left, top, picture.width * wide, picture.height * tall);
     }
+    this.drawEdges(left, top, tall, wide);
     this.drawPoints(left, top, tall, wide);
     this.drawCrosshair(left, top, tall, wide);
     this.drawScaleBar(wide);
@@ -246,8 +278,8 @@ export class Pane {
     }
     const size = Math.max(2, Math.min(6, wide * 1.2)) * (window.devicePixelRatio || 1) * 0.5;
     screen.fillStyle = "rgba(255, 236, 90, 0.95)";
-    screen.strokeStyle = "rgba(0, 0, 0, 0.7)";
-    screen.lineWidth = 1;
+    screen.strokeStyle = "rgba(0, 0, 0, 0.55)";
+    screen.lineWidth = 0.75;
     screen.beginPath();
     for (const at of this.near) {
       const voxel = [0, 1, 2].map((axis) => points[at + axis] / atlas.spacing[axis] - 0.5) as Triplet;
