@@ -14,6 +14,7 @@ import pytest
 
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.view.serving import Viewing
+from bg_atlasapi.view.viewer import Wish, start
 
 AXES = {"coronal": 0, "horizontal": 1, "sagittal": 2}  # of "asr"
 Shown = tuple[BrainGlobeAtlas, Viewing]
@@ -289,6 +290,93 @@ def test_everything_by_keyboard(
     assert page.locator("dialog").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("dialog").is_visible()
+
+
+def test_screen_readers_are_told(page: Any, phantom_viewing: Viewing) -> None:
+    """What is selected, and where the crosshair came to rest, is said in a live region; slices name themselves."""
+    opened(page, f"{phantom_viewing.url}#p=71,38,45")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowLeft")
+    until(
+        page,
+        "document.querySelector('#said').textContent.startsWith('Thalamus, right. Voxel 71, 38, 44')",
+    )
+    page.keyboard.press("Enter")
+    assert page.locator("#said").text_content() == "TH, Thalamus selected"
+    slider = page.get_by_role("slider", name="Coronal slice")
+    assert slider.get_attribute("aria-valuetext") == "Coronal slice 71 of 131, 7.15 mm"
+    assert page.get_by_role("tree", name="Region tree").get_by_role("treeitem").count() > 5
+
+
+@pytest.mark.parametrize("orientation", ["asr", "lpi", "sra", "ial"])
+def test_any_orientation_is_shown_alike(
+    page: Any, phantom: BrainGlobeAtlas, tmp_path: Path, orientation: str
+) -> None:
+    """However the axes lie, a voxel stands at the same place of the page, and is named, with its side, as ``lookup`` does."""
+    from bg_atlasapi.testing import write_package
+
+    space = phantom.space
+    turned = {
+        name: np.ascontiguousarray(space.map_stack_to(orientation, getattr(phantom, name)))
+        for name in ("annotation", "reference", "hemispheres")
+    }
+    package = write_package(
+        tmp_path,
+        name="turned_100um",
+        structures=[dict(one) for one in phantom._model.structures],
+        resolution=(100, 100, 100),
+        orientation=orientation,
+        symmetric=False,
+        **turned,
+    )
+    atlas = BrainGlobeAtlas.from_path(package)
+    place = np.array(
+        [[71.5, 38.5, 45.5], [71.5, 20.5, 80.5], [40.5, 38.5, 45.5], [71.5, 45.5, 45.5]]
+    )
+    voxels = np.floor(space.map_points_to(orientation, place)).astype(int)
+    with start(atlas, Wish()) as viewing, start(phantom, Wish()) as straight:
+        for pane, rows in (("coronal", (0, 1)), ("sagittal", (0, 2)), ("horizontal", (0, 2))):
+            opened(page, f"{straight.url}#p=71,38,45", "picture")
+            expected = [
+                page.evaluate(
+                    f"viewer.pageOf('{pane}', {np.floor(place[row]).astype(int).tolist()})"
+                )
+                for row in rows
+            ]
+            opened(page, f"{viewing.url}#p={','.join(map(str, voxels[0]))}", "picture")
+            for row, at in zip(rows, expected, strict=True):
+                voxel = voxels[row].tolist()
+                x, y = page.evaluate(f"viewer.pageOf('{pane}', {voxel})")
+                assert (x, y) == pytest.approx(at, abs=0.6)
+                if pane == "horizontal" and row == 2:
+                    assert y < expected[0][1]  # anterior is up
+                page.mouse.move(x, y)
+                answer = atlas.lookup(voxels[row] + 0.5, unit="voxel").iloc[0]
+                assert page.locator("#where").get_attribute("data-id") == str(answer["id"])
+                assert page.locator("#numbers").text_content().endswith(answer["hemisphere"])
+
+
+def test_another_image_can_be_chosen(page: Any, phantom: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """An additional reference is offered, fetched when chosen, and remembered in the address."""
+    from bg_atlasapi.testing import write_package
+
+    package = write_package(
+        tmp_path,
+        name="two_100um",
+        annotation=phantom.annotation,
+        reference=phantom.reference,
+        structures=[dict(one) for one in phantom._model.structures],
+        resolution=(100, 100, 100),
+        additional_references={"nissl": phantom.reference[::-1]},
+    )
+    with start(BrainGlobeAtlas.from_path(package), Wish()) as viewing:
+        opened(page, viewing.url)
+        before = page.locator("[data-pane=coronal] canvas").screenshot()
+        page.locator("#reference").select_option(label="nissl")
+        page.wait_for_timeout(500)
+        assert any("/api/image/1/0/" in one for one in page.requests)
+        assert page.locator("[data-pane=coronal] canvas").screenshot() != before
+        assert "r=1" in page.url
 
 
 def test_a_tab_reaches_every_control(page: Any, phantom_viewing: Viewing) -> None:

@@ -89,6 +89,7 @@ class Viewer {
     return {
       hover: (seen: Seen | null, x: number, y: number) => this.hovered(seen, x, y),
       choose: (seen: Seen) => this.chose(seen),
+      moved: () => this.sayWhere(),
       painted: (pane: Pane) => this.solid?.slab(pane, this.store.state.slicesIn3d),
       failed,
     };
@@ -258,6 +259,19 @@ class Viewer {
     element("said").textContent = selected
       ? `${this.atlas.acronym(selected)}, ${this.atlas.name(selected)} selected`
       : "Nothing selected";
+  }
+
+  private saying = 0;
+
+  /** Tell screen readers where the crosshair came to rest. */
+  private sayWhere(): void {
+    window.clearTimeout(this.saying);
+    this.saying = window.setTimeout(() => {
+      const seen = this.panes[0].seenHere();
+      if (!seen) return;
+      const where = seen.code ? `${this.name(seen)}, ${seen.side}` : "Outside atlas";
+      element("said").textContent = `${where}. Voxel ${seen.voxel.join(", ")}`;
+    }, 350);
   }
 
   private take(overlay: wire.Overlay): void {

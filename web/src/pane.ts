@@ -27,6 +27,8 @@ export interface PaneEvents {
   hover(seen: Seen | null, x: number, y: number): void;
   choose(seen: Seen): void;
   painted(pane: Pane): void;
+  /** The crosshair was moved by keys: those who do not see it want to be told. */
+  moved(): void;
   failed(error: unknown): void;
 }
 
@@ -492,6 +494,7 @@ export class Pane {
     if (!move) return;
     event.preventDefault();
     move();
+    if (event.key !== "Enter") this.events.moved();
   }
 }
 
