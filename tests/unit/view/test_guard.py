@@ -262,6 +262,17 @@ def test_garbage_on_the_wire_ends_nothing(viewing: Viewing) -> None:
     assert good.startswith(b"HTTP/1.1 200")
 
 
+def test_answers_do_not_wait_for_acknowledgements(viewing: Viewing) -> None:
+    """Connections have Nagle's algorithm off: with it, each answer of two packets took 40 ms more."""
+    port = int(viewing.url.rsplit(":", 1)[1].strip("/"))
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n" + _own(viewing) + b"\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        (protocol,) = viewing._server.server_state.connections
+        accepted = protocol.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_nobody_else_can_connect(viewing: Viewing) -> None:
     """It listens on the loopback address alone, so no other machine reaches it."""
     listening = viewing._server.servers[0].sockets[0]
