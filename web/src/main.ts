@@ -90,7 +90,7 @@ class Viewer {
       hover: (seen: Seen | null, x: number, y: number) => this.hovered(seen, x, y),
       choose: (seen: Seen) => this.chose(seen),
       moved: () => this.sayWhere(),
-      painted: (pane: Pane) => this.solid?.slab(pane, this.store.state.slicesIn3d),
+      painted: (pane: Pane) => this.slabLater(pane),
       failed,
     };
   }
@@ -259,6 +259,15 @@ class Viewer {
     element("said").textContent = selected
       ? `${this.atlas.acronym(selected)}, ${this.atlas.name(selected)} selected`
       : "Nothing selected";
+  }
+
+  private readonly waiting = new Map<Pane, number>();
+
+  /** Bring the 3-D view up to date once slices rest: it costs more than a slice does. */
+  private slabLater(pane: Pane): void {
+    window.clearTimeout(this.waiting.get(pane));
+    const later = () => this.solid?.slab(pane, this.store.state.slicesIn3d);
+    this.waiting.set(pane, window.setTimeout(later, 120));
   }
 
   private saying = 0;

@@ -212,7 +212,7 @@ export class Pane {
     if (this.shown) {
       if (this.ink && this.crisp !== wide >= CRISP) this.paintPicture(this.shown, this.ink);
       screen.imageSmoothingEnabled = wide < CRISP;
-      screen.imageSmoothingQuality = "high";
+      screen.imageSmoothingQuality = "medium";
       screen.drawImage(picture, left, top, picture.width * wide, picture.height * tall);
     }
     this.drawEdges(left, top, tall, wide);
