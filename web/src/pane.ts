@@ -84,6 +84,10 @@ export class Pane {
   async refresh(): Promise<void> {
     this.caption();
     if (this.busy) return;
+    if (this.shown?.index === this.index && this.shown.reference === this.store.state.reference) {
+      this.draw(); // only the crosshair moved
+      return;
+    }
     this.busy = true;
     try {
       for (;;) {
