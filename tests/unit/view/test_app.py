@@ -195,6 +195,27 @@ def test_a_grouped_atlas_is_shown(phantom: BrainGlobeAtlas, client_of: Any) -> N
     assert ask("/api/mesh/1").status in (200, 404)
 
 
+def test_a_component_store_is_shown(
+    phantom: BrainGlobeAtlas, client_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An atlas of the third generation, in chunks, gives the same planes, before and after it is packed."""
+    stored = BrainGlobeAtlas.from_path(phantom.export(tmp_path))
+    for kept in (1 << 27, 0):
+        monkeypatch.setattr("bg_atlasapi.view.gallery.KEPT_VOXELS", kept)
+        ask = client_of(stored)
+        for prepared in (False, True):
+            if prepared:
+                ask = client_of(stored)
+                ask.app.gallery.prepare()
+            for axis, index in ((0, 66), (1, 17), (2, 113)):
+                codes, _ = labels_of(ask(f"/api/labels/{axis}/{index}").body)
+                ids = phantom._terminology.ids[codes]
+                assert np.array_equal(ids, phantom.annotation.take(index, axis=axis))
+                same = client_of(phantom)(f"/api/image/0/{axis}/{index}").body
+                assert ask(f"/api/image/0/{axis}/{index}").body == same
+    assert ask("/api/mesh/1").status == 200
+
+
 def test_points_are_counted_as_count_counts(phantom: BrainGlobeAtlas, ask: Any) -> None:
     """Dropped points get the totals, own and sides of ``atlas.count``; all that are finite are drawn."""
     points = np.random.default_rng(3).uniform(-0.1, 1.1, (4000, 3)) * phantom.shape_um
