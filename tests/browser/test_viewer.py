@@ -16,6 +16,7 @@ from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.view.serving import Viewing
 from bg_atlasapi.view.viewer import Wish, start
 
+SIZE = {"width": 1280, "height": 720}
 AXES = {"coronal": 0, "horizontal": 1, "sagittal": 2}  # of "asr"
 Shown = tuple[BrainGlobeAtlas, Viewing]
 
@@ -375,6 +376,10 @@ def test_another_image_can_be_chosen(page: Any, phantom: BrainGlobeAtlas, tmp_pa
         page.locator("#reference").select_option(label="nissl")
         page.wait_for_timeout(500)
         assert any("/api/image/1/0/" in one for one in page.requests)
+        page.evaluate(_DROP, ["acronym,expression\nTH,1\n", "genes.csv"])
+        page.wait_for_selector("html[data-values]")
+        box = page.locator("#help").bounding_box()
+        assert box["x"] + box["width"] <= SIZE["width"]  # with all controls there are
         assert page.locator("[data-pane=coronal] canvas").screenshot() != before
         assert "r=1" in page.url
 
