@@ -41,8 +41,7 @@ from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.view.viewer import Wish, start
 where = sys.argv[1]
 atlas = BrainGlobeAtlas.from_path(where) if "/" in where else BrainGlobeAtlas(where)
-viewing = start(atlas, Wish())
-print(viewing.url, flush=True)
+viewing = start(atlas, Wish(), lambda url: print(url, flush=True))
 viewing.wait()
 """
 # Asks for a slice as a key does and waits until it was painted; milliseconds of each.

@@ -509,6 +509,7 @@ class Atlas(Questions):
         ...     viewing.url
         'http://127.0.0.1:.../#s=385&m=385'
         """
+        from bg_atlasapi.view.serving import Opening
         from bg_atlasapi.view.viewer import Wish, is_typed, start
 
         several = isinstance(structures, list | tuple)
@@ -521,9 +522,7 @@ class Atlas(Questions):
             column=column,
             port=port,
         )
-        viewing = start(self, wish)
-        if browser:
-            viewing.open_browser()
+        viewing = start(self, wish, Opening()) if browser else start(self, wish)
         if wait if wait is not None else not is_typed():
             viewing.wait()
         return viewing

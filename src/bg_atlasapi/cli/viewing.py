@@ -61,6 +61,7 @@ def view(  # noqa: PLR0913 - one parameter an option
     version: str | None,
 ) -> None:
     """Show an atlas; ``_HELP`` explains it to users."""
+    from bg_atlasapi.view.serving import Opening
     from bg_atlasapi.view.viewer import Wish, start, start_neuroglancer
 
     for needed, given, what in (
@@ -80,19 +81,25 @@ def view(  # noqa: PLR0913 - one parameter an option
         column,
         port,
     )
-    atlas = open_atlas(atlas_name, version)
+    if neuroglancer and (points or values):
+        raise InvalidInputError("--points and --values are shown by the viewer of this package.")
+    atlas, opening = open_atlas(atlas_name, version), Opening()
+
+    def announce(url: str) -> None:
+        what = (
+            f"Serving {atlas_name} to Neuroglancer:" if neuroglancer else f"Showing {atlas_name} at"
+        )
+        click.echo(f"{what} {url}")
+        click.echo("Ctrl-C stops.")
+        if not no_browser:
+            opening(url)
+
     if neuroglancer:
-        if points or values:
-            raise InvalidInputError(
-                "--points and --values are shown by the viewer of this package."
-            )
         viewing = start_neuroglancer(atlas, wish, client)
-        click.echo(f"Serving {atlas_name} to Neuroglancer: {viewing.url}")
+        announce(viewing.url)
     else:
-        viewing = start(atlas, wish)
-        click.echo(f"Showing {atlas_name} at {viewing.url}")
-    click.echo("Ctrl-C stops.")
-    if not no_browser and not viewing.open_browser():
+        viewing = start(atlas, wish, announce)
+    if not no_browser and not opening.done():
         note("No browser could be opened here: open the address above in one.")
     viewing.wait()
     click.echo("Stopped.")

@@ -58,6 +58,35 @@ def listen(port: int = 0) -> socket.socket:
     return listening
 
 
+def address_of(listening: socket.socket, fragment: str = "") -> str:
+    """Return the address of a page, with where the view begins."""
+    own = f"http://{LOCAL}:{listening.getsockname()[1]}/"
+    return f"{own}#{fragment}" if fragment else own
+
+
+class Opening:
+    """A browser that is being opened, which may take seconds, in a thread."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._opened = False
+
+    def __call__(self, url: str) -> None:
+        """Open an address."""
+
+        def open_it() -> None:
+            self._opened = open_browser(url)
+
+        self._thread = threading.Thread(target=open_it, name="browser", daemon=True)
+        self._thread.start()
+
+    def done(self) -> bool:
+        """Wait for it; say whether there seems to be a browser."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._opened
+
+
 class Viewing:
     """A viewer that is running.
 
@@ -82,8 +111,7 @@ class Viewing:
         self, app: LocalApp, listening: socket.socket, fragment: str = "", url: str | None = None
     ) -> None:
         self.app = app
-        own = f"http://{LOCAL}:{listening.getsockname()[1]}/"
-        self.url = url or (f"{own}#{fragment}" if fragment else own)
+        self.url = url or address_of(listening, fragment)
         self._server = _server(app)
         self._thread = threading.Thread(
             target=self._server.run, args=([listening],), name="viewer", daemon=True
@@ -94,10 +122,6 @@ class Viewing:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise StorageError("The viewer's server did not start.")
             time.sleep(0.002)
-
-    def open_browser(self) -> bool:
-        """Show it in the browser; say whether that could be tried."""
-        return open_browser(self.url)
 
     def wait(self) -> None:
         """Return when the viewer was closed; Ctrl-C closes it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
     from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.view.overlays import Overlays
     from bg_atlasapi.view.serving import Viewing
 
 
@@ -46,8 +47,22 @@ class Wish:
     port: int = 0
 
 
-def start(atlas: Any, wish: Wish) -> Viewing:
+def _nobody(_url: str) -> None:
+    """Tell nobody."""
+
+
+def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -> Viewing:
     """Start the viewer; it runs in a thread of its own.
+
+    Parameters
+    ----------
+    atlas
+        An atlas.
+    wish
+        What to show.
+    announce
+        Called with the address as soon as connections wait there: a browser takes as long to come
+        up as the server does.
 
     Raises
     ------
@@ -56,21 +71,41 @@ def start(atlas: Any, wish: Wish) -> Viewing:
     UnknownStructureError
         If the atlas lacks a structure.
     """
+    from bg_atlasapi.view.serving import Viewing, address_of, listen
+
+    plain = wish == Wish(port=wish.port)
+    beginning = None if plain else _beginning(atlas, wish)  # what is wrong is said first
+    listening = listen(wish.port)
+    fragment = beginning.fragment if beginning else ""
+    announce(address_of(listening, fragment))
+    from bg_atlasapi.view.app import ViewerApp
+    from bg_atlasapi.view.overlays import Overlays
+
+    overlays = beginning.overlays if beginning else Overlays(subject_of(atlas))
+    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+    app.warm(beginning.voxel if beginning else None)
+    return Viewing(app, listening, fragment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Where a view begins, found valid."""
+
+    voxel: tuple[int, int, int] | None
+    fragment: str
+    overlays: Overlays
+
+
+def _beginning(atlas: Any, wish: Wish) -> _Beginning:
+    from bg_atlasapi.view.overlays import Overlays, Request
+
     subject = subject_of(atlas)
     voxel = None if wish.position_um is None else position_voxel(subject, wish.position_um)
     fragment = _fragment(subject, voxel, wish.structures)
-    from bg_atlasapi.view.app import ViewerApp
-    from bg_atlasapi.view.overlays import Overlays, Request
-    from bg_atlasapi.view.serving import Viewing, listen
-
     points = wish.points and Request.of_path(wish.points, wish.unit, tuple(wish.columns))
     column = (wish.column,) if wish.column else ()
     values = wish.values and Request.of_path(wish.values, columns=column)
-    overlays = Overlays(subject, points or None, values or None)
-    listening = listen(wish.port)
-    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
-    app.warm(voxel)
-    return Viewing(app, listening, fragment)
+    return _Beginning(voxel, fragment, Overlays(subject, points or None, values or None))
 
 
 def start_neuroglancer(atlas: Any, wish: Wish, client: str | None = None) -> Viewing:
