@@ -106,6 +106,16 @@ def window_of(source: VolumeSource) -> tuple[float, float]:
 
 def as_grey(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Return values as 8 bits, black and white as ``window_of`` says; NaN is black."""
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+        steps = 1 << 8 * values.dtype.itemsize
+        return _scaled(np.arange(steps), window).take(values)  # no temporaries of the block's size
+    grey = np.empty(values.shape, np.uint8)
+    for at, plane in enumerate(values):
+        grey[at] = _scaled(plane, window)
+    return grey
+
+
+def _scaled(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[np.uint8]:
     low, high = window
     scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     np.nan_to_num(scaled, copy=False, nan=0.0, posinf=255.0, neginf=0.0)

@@ -368,3 +368,17 @@ def test_wrong_files_stop_the_start(phantom: BrainGlobeAtlas, tmp_path: Path) ->
         start(phantom, Wish(values=table))
     with pytest.raises(UnknownStructureError):
         start(phantom, Wish(structures=["NOPE"]))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_grey_is_grey_whatever_the_type(kind: str) -> None:
+    """Values of every type become 8 bits alike; what is no number, or beyond the window, has an end of the scale."""
+    from bg_atlasapi.view.slices import as_grey
+
+    values = np.arange(200).reshape(2, 10, 10).astype(kind)
+    grey = as_grey(values, (50.0, 150.0))
+    expected = np.clip((np.arange(200.0) - 50) * 2.55, 0, 255).astype(int)
+    assert np.abs(grey.reshape(-1).astype(int) - expected).max() <= 1
+    if kind.startswith("float"):
+        values[0, 0, :3] = np.nan, np.inf, -np.inf
+        assert as_grey(values, (50.0, 150.0))[0, 0, :3].tolist() == [0, 255, 0]
