@@ -82,6 +82,8 @@ def test_a_search_goes_there(page: Any, shown: Shown) -> None:
     page.keyboard.type("VISp")
     page.keyboard.press("Enter")
     page.wait_for_selector("#details [data-key=sides]")
+    row = page.locator("#tree li[aria-selected=true]").bounding_box()
+    assert row["y"] + row["height"] <= page.locator("#details").bounding_box()["y"] + 1
     until(page, "viewer.meshes().includes('VISp')")
     now = state(page)
     until(page, f"viewer.shown().join() == '{_slices(now['voxel'])}'")

@@ -121,6 +121,7 @@ class Viewer {
     this.regions ??= wire.regions(this.atlas.about.token).then((regions) => {
       this.details.regions = regions;
       this.details.draw();
+      this.tree.keepInView();
       document.documentElement.dataset.regions = "known";
     });
     return this.regions;
@@ -174,6 +175,7 @@ class Viewer {
     if (any("selected", "pinned", "colouring")) {
       this.details.draw();
       this.showSurfaces();
+      this.tree.keepInView();
     }
     if (any("slicesIn3d")) for (const pane of this.panes) this.solid?.slab(pane, this.store.state.slicesIn3d);
     if (any("camera")) this.solid?.followCamera();

@@ -45,7 +45,12 @@ export class Tree {
     for (const above of this.atlas.path(code).slice(0, -1)) this.open.add(above);
     this.active = code;
     this.draw();
-    this.rowOf(code)?.scrollIntoView({ block: "nearest" });
+    this.keepInView();
+  }
+
+  /** Scroll to the selected row: the card below grows, and the tree shrinks. */
+  keepInView(): void {
+    this.rowOf(this.store.state.selected)?.scrollIntoView({ block: "nearest" });
   }
 
   focus(): void {
