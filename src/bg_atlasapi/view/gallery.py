@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Up to here a volume is brought into memory: 25 µm of a mouse are 77 M voxels.
 KEPT_VOXELS = 1 << 27
 _KEPT_BYTES = 16 << 20  # of planes that were answered
-_KEPT_BLOCKS = 3  # of an image, each of 16 planes
+_KEPT_BLOCKS = 2  # of an image, each of 8 planes
 
 
 def _plane(volume: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
@@ -48,10 +48,13 @@ class Image:
     ----------
     source
         Its voxels.
+    costly
+        Held while planes are read that take much memory.
     """
 
-    def __init__(self, source: VolumeSource) -> None:
+    def __init__(self, source: VolumeSource, costly: threading.Lock | None = None) -> None:
         self.source = source
+        self._costly = costly or threading.Lock()
         self._whole: Grey | None = None
         self._turned: TurnedImage | None = None
         self._lock = threading.Lock()
@@ -84,13 +87,12 @@ class Image:
     def _from_block(self, axis: int, index: int) -> Grey:
         """Return a plane that costs as much as its neighbours with it: they are kept."""
         first, stop = block_of(index, self.source.shape[axis])
-        with self._lock:
+        window = self.window
+        with self._costly:  # those who ask for neighbours meanwhile find them here
             block = self._blocks.get((axis, first))
-        if block is None:
-            planes = slices.read_planes(self.source, axis, first, stop)
-            block = slices.as_grey(planes, self.window)
-            with self._lock:
-                self._blocks[axis, first] = block
+            if block is None:
+                planes = slices.read_planes(self.source, axis, first, stop)
+                self._blocks[axis, first] = block = slices.as_grey(planes, window)
                 while len(self._blocks) > _KEPT_BLOCKS:
                     self._blocks.popitem(last=False)
         return _plane(block, axis, index - first)
@@ -109,7 +111,8 @@ class Image:
             self._turned = TurnedImage(
                 self.source, lambda slab: slices.as_grey(slab, self.window), stopping
             )
-        self._blocks.clear()
+        with self._costly:
+            self._blocks.clear()
 
     def close(self) -> None:
         """Let go of what was written for it."""
@@ -150,6 +153,11 @@ class Answers:
             self.put(key, answer)
         return answer
 
+    def kept(self, key: tuple[int, int, int]) -> bytes | None:
+        """Return what is kept."""
+        with self._lock:
+            return self._kept.get(key)
+
     def put(self, key: tuple[int, int, int], answer: bytes) -> None:
         """Keep an answer."""
         with self._lock:
@@ -179,6 +187,7 @@ class Gallery:
         self._codes: npt.NDArray[Any] | None = None
         self._packed: PackedLabels | None = None
         self._stopping = threading.Event()
+        self._costly = threading.Lock()
         self._answers = Answers()
 
     @property
@@ -191,7 +200,7 @@ class Gallery:
         with self._lock:
             if number not in self._images:
                 name = self.references[number]
-                self._images[number] = Image(self.atlas.volumes[name].source)
+                self._images[number] = Image(self.atlas.volumes[name].source, self._costly)
             return self._images[number]
 
     def grey(self, number: int, axis: int, index: int) -> bytes:
@@ -218,18 +227,21 @@ class Gallery:
 
     def _from_files(self, axis: int, index: int) -> bytes:
         source, terminology = self.subject.labels.source, self.subject.terminology
-        first, stop = index, index + 1
-        costly = axis == 2 or source.chunks is not None
-        if costly and not self._is_small:  # its neighbours cost as much with it as without
-            first, stop = block_of(index, self.shape[axis])
         # By reading, not through a map, whose pages would count as memory of this process.
-        planes = slices.read_planes(source, axis, first, stop)
-        answers = [
-            slices.coded_runs(_plane(planes, axis, at), terminology) for at in range(stop - first)
-        ]
-        for at, answer in enumerate(answers):
-            self._answers.put((-1, axis, first + at), answer)
-        return answers[index - first]
+        if self._is_small or (axis != 2 and source.chunks is None):
+            planes = slices.read_planes(source, axis, index, index + 1)
+            return slices.coded_runs(_plane(planes, axis, 0), terminology)
+        first, stop = block_of(index, self.shape[axis])  # neighbours cost nothing more
+        with self._costly:
+            if (answer := self._answers.kept((-1, axis, index))) is not None:
+                return answer
+            planes = slices.read_planes(source, axis, first, stop)
+            for at in range(stop - first):
+                answer = slices.coded_runs(_plane(planes, axis, at), terminology)
+                self._answers.put((-1, axis, first + at), answer)
+        kept = self._answers.kept((-1, axis, index))
+        assert kept is not None
+        return kept
 
     def _from_packed(self, packed: PackedLabels, axis: int, index: int) -> bytes:
         plane = packed.plane(axis, index)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_SLAB = 16  # planes that are read together
+_SLAB = 16  # planes that are packed together
+_BLOCK = 8  # planes that are read together: of the labels of a 10 µm mouse 34 MB
 _TOGETHER = 8  # planes across an axis that are packed together
 _ROOM = 4  # times the size of a file that must be free to write it
 _LARGE_FILES = "/var/tmp"  # noqa: S108 - where large files go on systems whose /tmp is memory
@@ -185,5 +186,5 @@ def has_room(size: int) -> bool:
 
 def block_of(index: int, length: int) -> tuple[int, int]:
     """Return the half-open range of the planes that are read together with one."""
-    first = index // _SLAB * _SLAB
-    return first, min(first + _SLAB, length)
+    first = index // _BLOCK * _BLOCK
+    return first, min(first + _BLOCK, length)
