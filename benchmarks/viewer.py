@@ -101,6 +101,20 @@ def memory_mb(process: subprocess.Popen[str], name: str) -> float:
     return int(text.split(name + ":")[1].split()[0]) / 1024
 
 
+def settle(process: subprocess.Popen[str]) -> None:
+    """Wait until the server prepares nothing more: it uses no processor for some seconds."""
+    if sys.platform != "linux":
+        time.sleep(60)
+        return
+    path, before = Path(f"/proc/{process.pid}/stat"), -1
+    for _ in range(100):
+        used = sum(map(int, path.read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]))
+        if before >= 0 and used - before < 5:  # of 100 a second
+            return
+        before = used
+        time.sleep(4)
+
+
 def first_picture(browser: Any, where: str, rounds: int) -> float:
     """Return seconds from the command to three painted slices, the median of some rounds."""
     took = []
@@ -142,7 +156,7 @@ def measure(
         page.set_default_timeout(600_000)
         page.goto(url)
         page.wait_for_selector("html[data-regions]", state="attached")
-        time.sleep(2 if picture_s else 60)  # what is prepared in the background
+        settle(process)
         shape = page.evaluate("fetch('api/atlas.json').then((one) => one.json())")["shape"]
         for what, value in stepping(page, shape).items():
             bars.append(Bar(f"{name}: {what}", value, slice_ms, "ms"))
