@@ -42,6 +42,7 @@ VERBS = {
     "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
+    "view": Entry(_ASK, "viewing:view", "Look at an atlas in the browser."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),
     "install": Entry(_ATLASES, "installing:install", "Install an atlas."),

@@ -1,0 +1,1 @@
+"""Look at an atlas: the browser viewer. ``atlas.view()`` and ``brainglobe view`` come here."""
