@@ -20,7 +20,7 @@ LAYERS = (
     {"model"},
     {"store", "formats"},
     {"query"},
-    {"build"},
+    {"build", "view"},
     {
         *("bg_atlas", "core", "questions", "holdings", "grouped"),
         *("list_atlases", "structure_class", "structure_tree_util"),
