@@ -226,7 +226,7 @@ def outlines_of(
     found: dict[int, list[Polygon]] = {}
     for layer in [None] if wanted is None else _layers(wanted, tree.last.tolist()):
         picture = codes if layer is None else _grouped(codes, layer, tree)
-        found |= polygons_of(picture, planes[0], smooth=smooth)
+        found |= polygons_of(tracing.traced(picture, smooth=smooth), planes[0])
     return Outlines(
         planes[0],
         tuple(_outline(subject, code, found[code]) for code in sorted(found)),
@@ -266,38 +266,31 @@ def _outline(subject: Subject, code: int, polygons: list[Polygon]) -> Outline:
     )
 
 
-def polygons_of(picture: Array, plane: Plane, *, smooth: bool) -> dict[int, list[Polygon]]:
+def polygons_of(trace: tracing.Trace, plane: Plane) -> dict[int, list[Polygon]]:
     """Return the polygons of each label of a picture but 0, µm.
 
     Parameters
     ----------
-    picture
-        Whole numbers, shape ``plane.shape``.
+    trace
+        The picture.
     plane
         Where its pixels lie.
-    smooth
-        Take the stairs out.
     """
-    parts, first = tracing.parts_of(picture)
-    lines = tracing.rings_of(parts)
-    places, spare = tracing.smoothed(picture, parts) if smooth else (_exact(plane), None)
-    points, starts = tracing.points_of(lines, in_plane(places, plane), spare, closed=True)
+    lines = tracing.rings_of(trace.parts)
+    places = in_plane(trace.places, plane)
+    points, starts = tracing.points_of(lines, places, trace.spare, closed=True)
     areas = tracing.areas_of(points, starts)
-    labels = picture.reshape(-1)[first].tolist()
-    rings = np.split(points, starts[1:-1]) if len(lines.parts) else []
+    labels = trace.labels.reshape(-1)[trace.first].tolist()
+    ends = starts.tolist()
     found: dict[int, list[Polygon]] = {}
     for at in np.lexsort((areas <= 0, lines.parts)).tolist():  # the outer ring of each part first
-        part = int(lines.parts[at])
-        mine = found.setdefault(labels[part - 1], [])
+        ring = points[ends[at] : ends[at + 1]]
+        mine = found.setdefault(labels[int(lines.parts[at]) - 1], [])
         if areas[at] > 0:
-            mine.append((rings[at],))
+            mine.append((ring,))
         elif mine:
-            mine[-1] = (*mine[-1], rings[at])
+            mine[-1] = (*mine[-1], ring)
     return found
-
-
-def _exact(plane: Plane) -> Any:
-    return tracing.places_of(plane.shape)
 
 
 def in_plane(places: Any, plane: Plane) -> Any:

@@ -57,8 +57,8 @@ class Plane:
     ----------
     name
         ``"coronal"``, ``"sagittal"``, ``"horizontal"`` or ``"oblique"``.
-    title
-        What people read above a picture.
+    place
+        Where it lies, for people.
     origin_um
         The place, in the atlas's axes, where both coordinates of the plane are 0.
     across, down
@@ -78,7 +78,7 @@ class Plane:
     """
 
     name: str
-    title: str
+    place: str
     origin_um: tuple[float, float, float]
     across: tuple[float, float, float]
     down: tuple[float, float, float]
@@ -88,6 +88,11 @@ class Plane:
     turned: tuple[bool, bool]
     letters: tuple[str, str, str, str]
     voxel: tuple[int, int] | None
+
+    @property
+    def title(self) -> str:
+        """What people read above a picture."""
+        return f"{self.name}, {self.place}"
 
     @property
     def limits_um(self) -> tuple[Pair, Pair]:
@@ -168,7 +173,7 @@ def anatomical(space: CoordinateSpace, name: str, position_um: float) -> Plane:
     unit = np.eye(3).tolist()
     return Plane(
         name,
-        f"{name}, {_initials(space.orientation[axis])} {position_um / 1000:.2f} mm",
+        f"{_initials(space.orientation[axis])} {position_um / 1000:.2f} mm",
         tuple(position_um if at == axis else 0.0 for at in range(3)),  # type: ignore[arg-type]
         tuple(unit[across]),
         tuple(unit[down]),
@@ -237,7 +242,7 @@ def oblique(space: CoordinateSpace, normal: Any, position: Any) -> Plane:
     text = ", ".join(f"{one:.2f}" for one in direction)
     return Plane(
         "oblique",
-        f"oblique, normal ({text})",
+        f"normal ({text})",
         _triplet(origin),
         _triplet(across),
         _triplet(down),

@@ -24,10 +24,49 @@ if TYPE_CHECKING:
 
 # How often corners move half the way to the middle of their neighbours, and how far in all, pixels.
 _ROUNDS, _FURTHEST = 8, 0.5
-# Parts of fewer pixels keep their shape: smoothed, they would shrink to nothing.
-_SMALL = 9
+# Corners of parts of fewer pixels move less, or these would shrink to nothing.
+_SMALL, _SHARE_OF_SMALL = 9, 0.2
 # A corner this near the way between its neighbours, pixels, is not missed.
 _FLAT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A label picture, its parts, and where the corners of its pixels lie.
+
+    Parameters
+    ----------
+    labels
+        The picture.
+    parts, first
+        As ``parts_of`` returns them.
+    places
+        Row and column of each corner, shape ``(corners, 2)``.
+    spare
+        Corners that lines need not have; None needs all.
+    """
+
+    labels: Array
+    parts: Indices
+    first: Indices
+    places: Floats
+    spare: npt.NDArray[np.bool_] | None
+
+
+def traced(labels: Array, *, smooth: bool) -> Trace:
+    """Return what rings and borders of a picture are made from.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers, shape ``(rows, columns)``; 0 is outside.
+    smooth
+        Take the stairs out.
+    """
+    parts, first = parts_of(labels)
+    if smooth:
+        return Trace(labels, parts, first, *smoothed(labels, parts))
+    return Trace(labels, parts, first, places_of((labels.shape[0], labels.shape[1])), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +319,8 @@ def smoothed(labels: Array, parts: Indices) -> tuple[Floats, npt.NDArray[np.bool
     one, other = packed[: len(start)], packed[len(start) :]
     exact = places[used]
     degree = np.bincount(packed, minlength=len(used))
-    fixed = (degree > 3) | _round_small_parts(parts)[used]  # where four meet, they stay
-    weight = np.where(fixed, 0.0, 0.5)[:, None]
+    small = _round_small_parts(parts)[used]
+    weight = np.where(small, 0.5 * _SHARE_OF_SMALL, 0.5)[:, None]
     now, mean = exact.copy(), exact.copy()
     for _ in range(_ROUNDS):
         for axis in (0, 1):
@@ -293,7 +332,7 @@ def smoothed(labels: Array, parts: Indices) -> tuple[Floats, npt.NDArray[np.bool
     places[used] = now
     odd = exact.sum(axis=1) % 2 == 1  # every other one, whichever line is followed
     straight = np.abs(mean - now).max(axis=1) < _FLAT
-    spare[used] = odd & straight & (degree == 2) & ~fixed
+    spare[used] = odd & straight & (degree == 2) & ~small
     return places, spare
 
 

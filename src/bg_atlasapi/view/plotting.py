@@ -1,0 +1,400 @@
+"""``atlas.plot``: slices of an atlas as a figure of matplotlib, one or a grid of them.
+
+What is drawn is decided in ``regions`` and drawn in ``drawing``; this module decides how slices
+stand on a page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.late import np
+from bg_atlasapi.query.subject import Subject, side_of, subject_of
+from bg_atlasapi.view import drawing
+from bg_atlasapi.view.drawing import POINTS_PER_INCH, Look
+from bg_atlasapi.view.planes import Plane, planes_of
+from bg_atlasapi.view.regions import (
+    SIDES,
+    Picture,
+    Wanted,
+    best_position,
+    picture_of,
+    value_of,
+    wanted_of,
+)
+from bg_atlasapi.view.slices import image_in
+from bg_atlasapi.view.style import Style, style_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+
+    from bg_atlasapi.view.drawing import Limits
+
+    Array = npt.NDArray[Any]
+
+# Widths of a column and of a page of most journals, inches (89 and 183 mm).
+_COLUMN, _PAGE = 3.5, 7.2
+_MOST_SLICES = 400
+_TEXT_LINES = 1.4  # of a line of text, in its size
+# Of the room their text takes, what regions that were asked for need to have to be named.
+_TOLERANCE = 0.75
+_UNLISTED = (0.5, 0.5, 0.5)
+_NO_VALUE = (0.85, 0.85, 0.85, 1.0)
+
+
+def plot(  # noqa: PLR0913 - the everyday ones have names, all others are options
+    atlas: Any,
+    plane: Any = "coronal",
+    position: Any = None,
+    *,
+    values: Any = None,
+    column: Any = None,
+    structures: Any = None,
+    hemisphere: str = "both",
+    unit: str = "um",
+    ax: Any = None,
+    figure: Any = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Draw slices; see ``Atlas.plot``, which takes options as keywords.
+
+    Parameters
+    ----------
+    atlas
+        The atlas.
+    plane, position, values, column, structures, hemisphere, unit, ax
+        As there.
+    figure
+        A figure of matplotlib to draw into, which has no axes yet; None makes one with pyplot.
+    options
+        See ``Style``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray
+        One, or an array of as many as there are positions.
+    """
+    _need_matplotlib()
+    style = style_of(options or {})
+    subject = subject_of(atlas)
+    wanted = wanted_of(subject.terminology, values, column, structures, side_of(hemisphere))
+    if position is None:
+        best = best_position(subject, plane, wanted)
+        planes = planes_of(subject.space, plane, best, "um")
+    else:
+        planes = planes_of(subject.space, plane, _place(subject, plane, position), unit)
+    if len(planes) > _MOST_SLICES:
+        raise InvalidInputError(f"{len(planes)} slices are too many for one figure.")
+    several = position is not None and len(planes) != 1
+    if several and ax is not None:
+        raise InvalidInputError("ax= is one axes, for one slice; several positions were given.")
+    pictures = [picture_of(subject, one, wanted) for one in planes]
+    images = _images(atlas, subject, planes, style)
+    scale = _scale_of(pictures, wanted, style)
+    look = _look_of(subject, wanted, style, scale, has_image=style.image is not None)
+    layout = _Layout.of(pictures, style, has_bar=scale is not None and bool(style.colour_bar))
+    if ax is None:
+        axes = layout.axes_on(_figure_of(layout, figure), planes)
+        per_um = layout.points_per_um
+    else:
+        axes, per_um = [ax], _points_per_um(ax, layout.limits[0])
+    for at, (one, picture, image) in enumerate(zip(axes, pictures, images, strict=True)):
+        drawing.draw(one, picture, image, look, style, per_um)
+        drawing.finish(
+            one,
+            picture.plane,
+            layout.limits[at],
+            style,
+            bar=at == len(axes) - 1,
+            letters=at == 0 or picture.plane.voxel is None,
+            alone=len(axes) == 1,
+        )
+    if scale is not None and style.colour_bar:
+        _add_colour_bar(axes, scale, layout if ax is None else None, wanted, style)
+    return np.array(axes, dtype=object) if several else axes[0]
+
+
+def _need_matplotlib() -> None:
+    try:
+        import matplotlib.axes  # noqa: F401 - is it there?
+    except ImportError as error:
+        message = 'Plots need the package matplotlib: pip install "bg-atlasapi[plot]".'
+        raise InvalidInputError(message) from error
+
+
+def _place(subject: Subject, plane: Any, position: Any) -> Any:
+    """Return a position; a structure stands for the plane that meets most of it."""
+    if not isinstance(position, str) and not hasattr(position, "acronym"):
+        return position
+    wanted = wanted_of(subject.terminology, None, None, position, None)
+    found = best_position(subject, plane, wanted)
+    if found is None:
+        message = f"The position {position!r} is a structure that this annotation does not show."
+        raise InvalidInputError(message)
+    return found
+
+
+def _images(
+    atlas: Any, subject: Subject, planes: Sequence[Plane], style: Style
+) -> list[Array | None]:
+    """Return what lies below, from 0 to 1 in all slices alike."""
+    if style.image is None:
+        return [None] * len(planes)
+    image = _named(atlas, style.image)
+    slices = [np.asarray(image_in(image, subject, plane), np.float32) for plane in planes]
+    low, high = _contrast(slices)
+    return [np.clip((one - low) / (high - low), 0, 1) for one in slices]
+
+
+def _named(atlas: Any, image: Any) -> Any:
+    if not isinstance(image, str):
+        return image if hasattr(image, "shape") else np.asarray(image)
+    if not hasattr(atlas, "volumes"):
+        message = f"image={image!r} names an image of an atlas; {type(atlas).__name__} has none."
+        raise InvalidInputError(message)
+    held = getattr(atlas, "held_image", None)
+    found = held(image) if held is not None else None
+    return atlas.volumes[image] if found is None else found
+
+
+def _contrast(slices: Sequence[Array]) -> tuple[float, float]:
+    """Return the values to show as black and white: single bright pixels do not count."""
+    values = np.concatenate([one.reshape(-1) for one in slices])
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    if not len(positive):
+        return (0.0, 1.0)
+    low = min(float(values.min()), 0.0)
+    high = float(np.percentile(positive, 99.7))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How values become colours."""
+
+    cmap: Colormap
+    norm: Normalize
+
+
+def _scale_of(pictures: Sequence[Picture], wanted: Wanted, style: Style) -> _Scale | None:
+    if wanted.values is None:
+        return None
+    import matplotlib as mpl
+    from matplotlib.colors import Colormap, Normalize
+
+    if isinstance(style.cmap, Colormap):
+        cmap = style.cmap
+    elif style.cmap in mpl.colormaps:
+        cmap = mpl.colormaps[style.cmap]
+    else:
+        message = (
+            f"{style.cmap!r} is no colour map of matplotlib; try 'viridis', 'Reds', 'coolwarm'."
+        )
+        raise InvalidInputError(message)
+    shown = [
+        value_of(wanted, key) for one in pictures for key in np.unique(one.keys).tolist() if key
+    ]
+    known = [value for value in shown if math.isfinite(value)] or [
+        value for value in np.unique(wanted.values).tolist() if math.isfinite(value)
+    ]
+    low = style.vmin if style.vmin is not None else min(known, default=0.0)
+    high = style.vmax if style.vmax is not None else max(known, default=1.0)
+    return _Scale(cmap, Normalize(low, max(low, high)))
+
+
+def _look_of(
+    subject: Subject, wanted: Wanted, style: Style, scale: _Scale | None, *, has_image: bool
+) -> Look:
+    tree = subject.terminology
+    usual = 1.0 if scale is not None else (0.55 if has_image else 1.0)
+    alpha = usual if style.alpha is None else style.alpha
+
+    def own_colour(key: int) -> tuple[float, ...]:
+        code = key // SIDES
+        rgb = _UNLISTED if code > len(tree) else (tree.colours[code] / 255.0).tolist()
+        return (*rgb, alpha)
+
+    def value_colour(key: int) -> tuple[float, ...] | None:
+        assert scale is not None
+        value = value_of(wanted, key)
+        if not math.isfinite(value):
+            return (*_NO_VALUE[:3], alpha)
+        red, green, blue, opacity = scale.cmap(scale.norm(value))
+        return (red, green, blue, opacity * alpha)
+
+    def name(code: int) -> str:
+        return tree.acronyms[code] if code <= len(tree) else "unlisted"
+
+    acronyms = bool(wanted.chosen) if style.labels is None else style.labels
+    tolerance = _TOLERANCE if wanted.chosen else 1.0
+    return Look(own_colour if scale is None else value_colour, name, acronyms, tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Slices on a page, all to the same scale.
+
+    Parameters
+    ----------
+    limits
+        Of each slice, what is shown of it, µm across and down.
+    columns
+        How many stand beside each other.
+    cell
+        Width and height of the largest, inches.
+    margins
+        Between and around them: left or right, above, below, inches.
+    bar
+        Room for a colour bar, inches.
+    """
+
+    limits: tuple[Limits, ...]
+    columns: int
+    cell: tuple[float, float]
+    margins: tuple[float, float, float]
+    bar: float
+
+    @classmethod
+    def of(cls, pictures: Sequence[Picture], style: Style, *, has_bar: bool) -> _Layout:
+        """Lay slices out."""
+        limits = _limits_of(pictures)
+        count = len(pictures)
+        wide, high = (max(one[at][1] - one[at][0] for one in limits) for at in (0, 1))
+        columns = int(
+            style.columns or min(count, max(1, round(math.sqrt(count * 1.6 * high / wide))))
+        )
+        columns = min(columns, count)
+        line = style.font_size * _TEXT_LINES / POINTS_PER_INCH
+        side = line if style.letters else line * 0.3
+        above = (1.7 * line if style.title else 0.3 * line) + (1.1 * line if style.letters else 0)
+        below = line if style.letters else 0.3 * line
+        if style.axes:
+            side, below = 5 * line, 3.5 * line
+        bar = 6 * line if has_bar else 0.0
+        width = style.width or (_COLUMN if columns == 1 else _PAGE)
+        cell = max((width - bar) / columns - 2 * side, 0.2)
+        return cls(limits, columns, (cell, cell * high / wide), (side, above, below), bar)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the figure, inches."""
+        rows = math.ceil(len(self.limits) / self.columns)
+        side, above, below = self.margins
+        return (
+            self.columns * (self.cell[0] + 2 * side) + self.bar,
+            rows * (self.cell[1] + above + below),
+        )
+
+    @property
+    def points_per_um(self) -> float:
+        """Points of the page for a µm of the atlas."""
+        widest = max(one[0][1] - one[0][0] for one in self.limits)
+        return self.cell[0] * POINTS_PER_INCH / widest
+
+    def axes_on(self, figure: Figure, planes: Sequence[Plane]) -> list[Axes]:
+        """Add the axes to a figure of any size."""
+        width, height = self.size
+        side, above, below = self.margins
+        inch = self.points_per_um / POINTS_PER_INCH
+        axes = []
+        for at, (limits, _) in enumerate(zip(self.limits, planes, strict=True)):
+            row, column = divmod(at, self.columns)
+            wide, high = ((end - start) * inch for start, end in limits)
+            left = column * (self.cell[0] + 2 * side) + side + (self.cell[0] - wide) / 2
+            top = row * (self.cell[1] + above + below) + above + (self.cell[1] - high) / 2
+            box = (left / width, 1 - (top + high) / height, wide / width, high / height)
+            axes.append(figure.add_axes(box))
+        return axes
+
+    def bar_on(self, figure: Figure) -> Axes:
+        """Add the axes of the colour bar."""
+        width, height = self.size
+        _, above, below = self.margins
+        high = min(height - above - below, 1.5)
+        left = (width - self.bar * 0.85) / width
+        return figure.add_axes(
+            (left, (height - high + below - above) / 2 / height, 0.09 / width, high / height)
+        )
+
+
+def _limits_of(pictures: Sequence[Picture]) -> tuple[Limits, ...]:
+    """Return what is shown of each slice: the brain; of slices of one direction, all alike."""
+    own = [_brain(one) for one in pictures]
+    if pictures[0].plane.voxel is None:
+        return tuple(
+            _with_margin(one, picture.plane) for one, picture in zip(own, pictures, strict=True)
+        )
+    plane = pictures[0].plane
+    known = [one for one in own if one is not None]
+    whole = (
+        None
+        if not known
+        else tuple(
+            (min(one[at][0] for one in known), max(one[at][1] for one in known)) for at in (0, 1)
+        )
+    )
+    return (_with_margin(whole, plane),) * len(pictures)  # type: ignore[arg-type]
+
+
+def _brain(picture: Picture) -> Limits | None:
+    """Return between which coordinates a slice has labels."""
+    plane, inside = picture.plane, picture.codes > 0
+    if not inside.any():
+        return None
+    spans = []
+    for axis, (start, size) in enumerate(zip(plane.start_um, plane.pixel_um, strict=True)):
+        at = np.flatnonzero(inside.any(axis=axis))
+        spans.append((start + int(at[0]) * size, start + (int(at[-1]) + 1) * size))
+    return spans[0], spans[1]
+
+
+def _with_margin(limits: Limits | None, plane: Plane) -> Limits:
+    if limits is None:
+        return plane.limits_um
+    margin = 0.02 * max(end - start for start, end in limits)
+    first, second = ((start - margin, end + margin) for start, end in limits)
+    return first, second
+
+
+def _figure_of(layout: _Layout, figure: Figure | None) -> Figure:
+    if figure is not None:
+        figure.set_size_inches(layout.size)
+        return figure
+    from matplotlib import pyplot as plt
+
+    return plt.figure(figsize=layout.size)
+
+
+def _points_per_um(ax: Axes, limits: Limits) -> float:
+    """Return how many points a µm takes on an axes that somebody else made."""
+    box = ax.get_window_extent()
+    dots = min(
+        size / (end - start)
+        for size, (start, end) in zip((box.width, box.height), limits, strict=True)
+    )
+    return float(dots) * POINTS_PER_INCH / float(ax.figure.get_dpi())
+
+
+def _add_colour_bar(
+    axes: Sequence[Axes], scale: _Scale, layout: _Layout | None, wanted: Wanted, style: Style
+) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    figure: Any = axes[0].figure
+    shades = ScalarMappable(scale.norm, scale.cmap)
+    if layout is None:
+        bar = figure.colorbar(shades, ax=axes[0], shrink=0.6)
+    else:
+        bar = figure.colorbar(shades, cax=layout.bar_on(figure))
+    text = wanted.quantity if style.colour_bar is True else str(style.colour_bar)
+    bar.set_label(text, fontsize=style.font_size + 1)
+    bar.ax.tick_params(labelsize=style.font_size, width=0.5, length=2)
+    bar.outline.set_linewidth(0.5)
