@@ -22,7 +22,7 @@ LAYERS = (
     {"query"},
     {"build", "view"},
     {
-        *("bg_atlas", "core", "questions", "holdings", "grouped"),
+        *("bg_atlas", "core", "looks", "questions", "holdings", "grouped"),
         *("list_atlases", "structure_class", "structure_tree_util"),
         *("update_atlases", "descriptors", "utils", "config", "progress_bar"),
     },

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bg_atlasapi.view.outlines import Outlines, outlines_of
     from bg_atlasapi.view.plotting import plot
+    from bg_atlasapi.view.style import Style
 
-__all__ = ["Outlines", "outlines_of", "plot"]
+__all__ = ["Outlines", "Style", "outlines_of", "plot"]
 
 _HOMES = {
     "Outlines": "bg_atlasapi.view.outlines",
+    "Style": "bg_atlasapi.view.style",
     "outlines_of": "bg_atlasapi.view.outlines",
     "plot": "bg_atlasapi.view.plotting",
 }

@@ -22,6 +22,7 @@ from bg_atlasapi.view.style import Style
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
+    from matplotlib.path import Path
 
     Array = npt.NDArray[Any]
     Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -79,7 +80,7 @@ def draw(
         Points of the page for a µm, to know where texts have room.
     """
     if image is not None:
-        _draw_image(ax, image, picture)
+        _draw_image(ax, image, picture, style)
     trace = tracing.traced(picture.keys, smooth=style.smooth)
     _draw_regions(ax, trace, picture.plane, look, style)
     _draw_lines(ax, trace, picture, style)
@@ -87,35 +88,41 @@ def draw(
         _write_acronyms(ax, trace, picture.plane, look, style, per_um)
 
 
-def _draw_image(ax: Axes, image: Array, picture: Picture) -> None:
-    """Draw an image; where there is neither tissue nor label it is transparent: pages are white."""
-    (left, right), (top, bottom) = picture.plane.limits_um
-    shades = np.zeros((*image.shape, 4), np.uint8)
+def _draw_image(ax: Axes, image: Array, picture: Picture, style: Style) -> None:
+    """Draw an image: all of it within the brain's outline, and beyond that what is tissue.
+
+    Where there is neither it stays transparent, for pages are white.
+    """
     level = np.nan_to_num(image, nan=0.0)
-    shades[..., :3] = (level * 255)[..., None]
-    shades[..., 3] = np.clip((level - _NOISE) * 10, 0, 1) * 255
-    shades[..., 3][picture.codes > 0] = 255
-    ax.imshow(
-        shades,
-        extent=(left, right, bottom, top),
-        interpolation="none",  # the others draw it coarsely into an SVG or PDF
-        aspect="auto",
-        zorder=1,
-    )
+    shades = np.repeat((level * 255).astype(np.uint8)[..., None], 4, axis=2)
+    beyond = np.where(picture.codes > 0, 0, np.clip((level - _NOISE) * 10, 0, 1) * 255)
+    for alpha in (beyond.astype(np.uint8), np.uint8(255)):
+        if not np.any(alpha):
+            continue
+        shades[..., 3] = alpha
+        (left, right), (top, bottom) = picture.plane.limits_um
+        drawn = ax.imshow(
+            shades.copy(),
+            extent=(left, right, bottom, top),
+            interpolation="none",  # the others draw it coarsely into an SVG or PDF
+            aspect="auto",
+            zorder=1,
+        )
+    brain = tracing.traced((picture.codes > 0).astype(np.intp), smooth=style.smooth)
+    polygons = polygons_of(brain, picture.plane).get(1, [])
+    drawn.set_clip_path(_path(polygons), ax.transData)
 
 
 def _draw_regions(ax: Axes, trace: tracing.Trace, plane: Plane, look: Look, style: Style) -> None:
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
 
     transform = ax.transData
     for key, polygons in polygons_of(trace, plane).items():
         colour = look.colour(key)
         if colour is None:
             continue
-        rings = [ring for polygon in polygons for ring in polygon]
         patch = PathPatch(
-            Path(*_path_of(rings)),  # type: ignore[arg-type]
+            _path(polygons),
             facecolor=colour,
             edgecolor="none",
             # Unless a line lies over it, a smooth edge would let the ground through at the seam.
@@ -127,19 +134,23 @@ def _draw_regions(ax: Axes, trace: tracing.Trace, plane: Plane, look: Look, styl
         ax.add_artist(patch)  # add_patch would look at every point for the limits
 
 
-def _path_of(rings: Sequence[Array]) -> tuple[Array, Array]:
-    """Return points and codes of matplotlib's path through rings."""
-    lengths = np.array([len(ring) + 1 for ring in rings])
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
+def _path(polygons: Sequence[Sequence[Array]]) -> Path:
+    """Return matplotlib's path through the rings of polygons."""
+    from matplotlib.path import Path
+
+    rings = [ring for polygon in polygons for ring in polygon]
+    if not rings:
+        return Path(np.empty((0, 2)))
+    ends = np.cumsum([len(ring) + 1 for ring in rings])
+    starts = ends - [len(ring) + 1 for ring in rings]
     points = np.empty((int(ends[-1]), 2))
-    codes = np.full(len(points), 2, np.uint8)  # LINETO
+    codes = np.full(len(points), Path.LINETO, Path.code_type)
     for ring, start, end in zip(rings, starts.tolist(), ends.tolist(), strict=True):
         points[start : end - 1] = ring
         points[end - 1] = ring[0]
-    codes[starts] = 1  # MOVETO
-    codes[ends - 1] = 79  # CLOSEPOLY
-    return points, codes
+    codes[starts] = Path.MOVETO
+    codes[ends - 1] = Path.CLOSEPOLY
+    return Path(points, codes)
 
 
 def _draw_lines(ax: Axes, trace: tracing.Trace, picture: Picture, style: Style) -> None:
@@ -331,30 +342,37 @@ def round_length(length: float) -> float:
 
 
 def _draw_bar(ax: Axes, style: Style) -> None:
-    """Draw a bar of a round length into the lower right corner."""
+    """Draw a bar of a round length below the lower right corner; above it if there is no room."""
+    from matplotlib.transforms import ScaledTranslation
+
     left, right = ax.get_xlim()
-    bottom, top = ax.get_ylim()
     length = round_length(abs(right - left) / 5)
-    sign = 1 if right > left else -1
-    # Just inside, for neither the axes nor the figure may cut it off.
-    end = right - 0.005 * (right - left)
-    height = bottom + 0.012 * (top - bottom)
+    start = right - length if right > left else right + length
+    below = -1 if not style.axes else 1
+    shift = (0, below * 0.4 * style.font_size / POINTS_PER_INCH)
+    move = ScaledTranslation(*shift, ax.figure.dpi_scale_trans)
+    place = ax.get_xaxis_transform() + move  # µm across, and a part of the height
     ax.plot(
-        [end - sign * length, end],
-        [height, height],
+        [start, right],
+        [0, 0],
         color="black",
         linewidth=1.5,
         solid_capstyle="butt",
+        transform=place,
+        clip_on=False,
+        scalex=False,
+        scaley=False,
         zorder=_ABOVE_LINES,
         gid="scale bar",
     )
-    text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
     ax.annotate(
-        text,
-        (end - sign * length / 2, height),
-        xytext=(0, 2),
+        f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm",
+        ((start + right) / 2, 0),
+        xycoords=place,
+        xytext=(0, below * 0.4 * style.font_size),
         textcoords="offset points",
         ha="center",
-        va="bottom",
+        va="top" if below < 0 else "bottom",
         fontsize=style.font_size,
+        annotation_clip=False,
     )

@@ -17,7 +17,7 @@ from bg_atlasapi.query.masking import codes_of
 from bg_atlasapi.query.subject import Subject, side_of, subject_of
 from bg_atlasapi.view import tracing
 from bg_atlasapi.view.planes import Plane, planes_of
-from bg_atlasapi.view.slices import codes_in, sides_in
+from bg_atlasapi.view.cuts import codes_in, sides_in
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -4,7 +4,7 @@ Pictures are always seen the same way, however an atlas is stored: left is left 
 from the side, anterior is left; from above, anterior is up. Of the three anatomical planes the
 coordinates are the atlas's own, µm from the corner of voxel 0, so that points can be drawn straight
 onto a picture; of an oblique plane they are µm from the point it goes through. What lies in a plane
-is read by ``slices``.
+is read by ``cuts``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from bg_atlasapi.view.regions import (
     value_of,
     wanted_of,
 )
-from bg_atlasapi.view.slices import image_in
+from bg_atlasapi.view.cuts import image_in
 from bg_atlasapi.view.style import Style, style_of
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ def plot(  # noqa: PLR0913 - the everyday ones have names, all others are option
     pictures = [picture_of(subject, one, wanted) for one in planes]
     images = _images(atlas, subject, planes, style)
     scale = _scale_of(pictures, wanted, style)
-    look = _look_of(subject, wanted, style, scale, has_image=style.image is not None)
+    look = _look_of(subject, wanted, style, scale, has_image=images[0] is not None)
     layout = _Layout.of(pictures, style, has_bar=scale is not None and bool(style.colour_bar))
     if ax is None:
-        axes = layout.axes_on(_figure_of(layout, figure), planes)
+        axes = layout.axes_on(_figure_of(layout, figure))
         per_um = layout.points_per_um
     else:
         axes, per_um = [ax], _points_per_um(ax, layout.limits[0])
@@ -149,6 +149,8 @@ def _images(
         return [None] * len(planes)
     image = _named(atlas, style.image)
     slices = [np.asarray(image_in(image, subject, plane), np.float32) for plane in planes]
+    if not any(np.any(one > 0) for one in slices):  # atlases without a template hold zeros there
+        return [None] * len(planes)
     low, high = _contrast(slices)
     return [np.clip((one - low) / (high - low), 0, 1) for one in slices]
 
@@ -159,7 +161,7 @@ def _named(atlas: Any, image: Any) -> Any:
     if not hasattr(atlas, "volumes"):
         message = f"image={image!r} names an image of an atlas; {type(atlas).__name__} has none."
         raise InvalidInputError(message)
-    held = getattr(atlas, "held_image", None)
+    held = getattr(atlas, "_held_image", None)
     found = held(image) if held is not None else None
     return atlas.volumes[image] if found is None else found
 
@@ -251,7 +253,7 @@ class _Layout:
     cell
         Width and height of the largest, inches.
     margins
-        Between and around them: left or right, above, below, inches.
+        Of each: left, right, above and below, inches.
     bar
         Room for a colour bar, inches.
     """
@@ -259,7 +261,7 @@ class _Layout:
     limits: tuple[Limits, ...]
     columns: int
     cell: tuple[float, float]
-    margins: tuple[float, float, float]
+    margins: tuple[float, float, float, float]
     bar: float
 
     @classmethod
@@ -273,25 +275,28 @@ class _Layout:
         )
         columns = min(columns, count)
         line = style.font_size * _TEXT_LINES / POINTS_PER_INCH
-        side = line if style.letters else line * 0.3
+        left = right = line if style.letters else line * 0.3
         above = (1.7 * line if style.title else 0.3 * line) + (1.1 * line if style.letters else 0)
-        below = line if style.letters else 0.3 * line
+        below = 1.7 * line if style.letters or style.scale_bar else 0.3 * line
         if style.axes:
-            side, below = 5 * line, 3.5 * line
+            left, below = 5 * line, 3.5 * line
         bar = 6 * line if has_bar else 0.0
         width = style.width or (_COLUMN if columns == 1 else _PAGE)
-        cell = max((width - bar) / columns - 2 * side, 0.2)
-        return cls(limits, columns, (cell, cell * high / wide), (side, above, below), bar)
+        cell = max((width - bar) / columns - left - right, 0.2)
+        margins = (left, right, above, below)
+        return cls(limits, columns, (cell, cell * high / wide), margins, bar)
+
+    @property
+    def _pitch(self) -> tuple[float, float]:
+        left, right, above, below = self.margins
+        return self.cell[0] + left + right, self.cell[1] + above + below
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the figure, inches."""
         rows = math.ceil(len(self.limits) / self.columns)
-        side, above, below = self.margins
-        return (
-            self.columns * (self.cell[0] + 2 * side) + self.bar,
-            rows * (self.cell[1] + above + below),
-        )
+        wide, high = self._pitch
+        return (self.columns * wide + self.bar, rows * high)
 
     @property
     def points_per_um(self) -> float:
@@ -299,17 +304,17 @@ class _Layout:
         widest = max(one[0][1] - one[0][0] for one in self.limits)
         return self.cell[0] * POINTS_PER_INCH / widest
 
-    def axes_on(self, figure: Figure, planes: Sequence[Plane]) -> list[Axes]:
+    def axes_on(self, figure: Figure) -> list[Axes]:
         """Add the axes to a figure of any size."""
         width, height = self.size
-        side, above, below = self.margins
+        margin, _, above, _ = self.margins
         inch = self.points_per_um / POINTS_PER_INCH
         axes = []
-        for at, (limits, _) in enumerate(zip(self.limits, planes, strict=True)):
+        for at, limits in enumerate(self.limits):
             row, column = divmod(at, self.columns)
             wide, high = ((end - start) * inch for start, end in limits)
-            left = column * (self.cell[0] + 2 * side) + side + (self.cell[0] - wide) / 2
-            top = row * (self.cell[1] + above + below) + above + (self.cell[1] - high) / 2
+            left = column * self._pitch[0] + margin + (self.cell[0] - wide) / 2
+            top = row * self._pitch[1] + above + (self.cell[1] - high) / 2
             box = (left / width, 1 - (top + high) / height, wide / width, high / height)
             axes.append(figure.add_axes(box))
         return axes
@@ -317,7 +322,7 @@ class _Layout:
     def bar_on(self, figure: Figure) -> Axes:
         """Add the axes of the colour bar."""
         width, height = self.size
-        _, above, below = self.margins
+        _, _, above, below = self.margins
         high = min(height - above - below, 1.5)
         left = (width - self.bar * 0.85) / width
         return figure.add_axes(

@@ -18,7 +18,7 @@ from bg_atlasapi.query.masking import CroppedMask, codes_of, mask
 from bg_atlasapi.query.painting import pairs_of
 from bg_atlasapi.query.subject import Subject
 from bg_atlasapi.view.planes import Plane, normal_axis, plane_name
-from bg_atlasapi.view.slices import codes_in, sides_in
+from bg_atlasapi.view.cuts import codes_in, sides_in
 
 if TYPE_CHECKING:
     import numpy.typing as npt
