@@ -101,6 +101,12 @@ class Looks(Questions):
             options=options,
         )
 
+    def _repr_html_(self) -> str:
+        """Show the atlas in a notebook: pictures, facts, how to cite it. Reads little."""
+        from bg_atlasapi.view.notebooks import html_of
+
+        return html_of(self, repr(self))
+
     def _held_image(self, name: str) -> Any:
         """Return an image that was handed out or assigned, and may have been edited; else None."""
         if name in ("template", "reference"):

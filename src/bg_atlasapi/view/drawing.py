@@ -292,7 +292,7 @@ def finish(  # noqa: PLR0913 - what there is to say about an axes
         _mark_axes(ax, plane, style)
     else:
         ax.set_axis_off()
-    if style.letters and letters:
+    if style.letters and letters and not style.axes:
         _write_letters(ax, plane, style)
     if bar and style.scale_bar:
         _draw_bar(ax, style)
@@ -320,8 +320,6 @@ _ALIGNED = {-1: ("right", "top"), 0: ("center", "center"), 1: ("left", "bottom")
 
 def _write_letters(ax: Axes, plane: Plane, style: Style) -> None:
     for letter, (across, up, right, above) in zip(plane.letters, _AROUND, strict=True):
-        if style.axes and (right < 0 or above < 0):
-            continue  # the coordinates stand there
         ax.annotate(
             letter.upper(),
             (across, up),

@@ -6,6 +6,7 @@ stand on a page.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
+from bg_atlasapi.model.space import UM_PER_UNIT
 from bg_atlasapi.query.subject import Subject, side_of, subject_of
+from bg_atlasapi.store import disk
 from bg_atlasapi.view import drawing
 from bg_atlasapi.view.drawing import POINTS_PER_INCH, Look
-from bg_atlasapi.view.planes import Plane, planes_of
+from bg_atlasapi.view.planes import Plane, normal_axis, plane_name, planes_of
 from bg_atlasapi.view.regions import (
     SIDES,
     Picture,
@@ -30,6 +33,8 @@ from bg_atlasapi.view.cuts import image_in
 from bg_atlasapi.view.style import Style, style_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, Normalize
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
 
 # Widths of a column and of a page of most journals, inches (89 and 183 mm).
 _COLUMN, _PAGE = 3.5, 7.2
-_MOST_SLICES = 400
+_MOST_SLICES, _MOST_DPI = 400, 10_000
 _TEXT_LINES = 1.4  # of a line of text, in its size
 # Of the room their text takes, what regions that were asked for need to have to be named.
 _TOLERANCE = 0.75
@@ -89,10 +94,11 @@ def plot(  # noqa: PLR0913 - the everyday ones have names, all others are option
         best = best_position(subject, plane, wanted)
         planes = planes_of(subject.space, plane, best, "um")
     else:
-        planes = planes_of(subject.space, plane, _place(subject, plane, position), unit)
+        places = _place(subject, plane, position, unit)
+        planes = planes_of(subject.space, plane, places, unit)
     if len(planes) > _MOST_SLICES:
         raise InvalidInputError(f"{len(planes)} slices are too many for one figure.")
-    several = position is not None and len(planes) != 1
+    several = _is_list(plane, position)
     if several and ax is not None:
         raise InvalidInputError("ax= is one axes, for one slice; several positions were given.")
     pictures = [picture_of(subject, one, wanted) for one in planes]
@@ -129,16 +135,31 @@ def _need_matplotlib() -> None:
         raise InvalidInputError(message) from error
 
 
-def _place(subject: Subject, plane: Any, position: Any) -> Any:
+def _is_list(plane: Any, position: Any) -> bool:
+    """Say whether several positions were given, be it a list of one."""
+    if (
+        isinstance(position, str)
+        or hasattr(position, "acronym")
+        or not hasattr(position, "__len__")
+    ):
+        return False
+    point = plane_name(plane) == "oblique" and len(position) == 3 and np.ndim(position[0]) == 0
+    return not point
+
+
+def _place(subject: Subject, plane: Any, position: Any, unit: str) -> Any:
     """Return a position; a structure stands for the plane that meets most of it."""
+    if isinstance(position, list | tuple) and plane_name(plane) != "oblique":
+        return [_place(subject, plane, one, unit) for one in position]
     if not isinstance(position, str) and not hasattr(position, "acronym"):
         return position
     wanted = wanted_of(subject.terminology, None, None, position, None)
     found = best_position(subject, plane, wanted)
     if found is None:
-        message = f"The position {position!r} is a structure that this annotation does not show."
+        message = f"The position {position!r} is a structure that this plane cannot be put through."
         raise InvalidInputError(message)
-    return found
+    axis = normal_axis(subject.space, plane_name(plane))
+    return found / (UM_PER_UNIT.get(unit) or subject.space.spacing_um[axis])
 
 
 def _images(
@@ -403,3 +424,56 @@ def _add_colour_bar(
     bar.set_label(text, fontsize=style.font_size + 1)
     bar.ax.tick_params(labelsize=style.font_size, width=0.5, length=2)
     bar.outline.set_linewidth(0.5)
+
+
+def save(
+    path: Path, dpi: float, atlas: Any, plane: Any, position: Any, **arguments: Any
+) -> list[str]:
+    """Draw into a file, whole or not at all, and return what stands above the slices.
+
+    No window and no pyplot: it works where there is no display. Texts stay texts in an SVG and a
+    PDF, and the same call makes the same file.
+
+    Parameters
+    ----------
+    path
+        Its extension says which kind.
+    dpi
+        Dots per inch of images.
+    atlas, plane, position
+        As in ``plot``.
+    **arguments
+        The others of ``plot``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the kind of file is unknown, or it cannot be written; and as in ``plot``.
+    """
+    _need_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    kind = path.suffix.lower().removeprefix(".")
+    canvas = FigureCanvasAgg(Figure())
+    known = canvas.get_supported_filetypes()
+    if kind not in known:
+        raise InvalidInputError(f"{path} has none of the extensions {', '.join(sorted(known))}.")
+    if not 1 <= dpi <= _MOST_DPI:
+        raise InvalidInputError(f"A picture has 1 to {_MOST_DPI} dots per inch, not {dpi:g}.")
+    found = plot(atlas, plane, position, figure=canvas.figure, **arguments)
+    axes = list(found) if isinstance(found, np.ndarray) else [found]
+    texts = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "bg_atlasapi"}
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    drawn = io.BytesIO()
+    with mpl.rc_context(texts):
+        canvas.figure.savefig(drawn, format=kind, dpi=dpi, metadata=undated)
+    if not path.absolute().parent.is_dir():
+        raise InvalidInputError(f"{path} cannot be written: there is no folder {path.parent}.")
+    try:
+        disk.write_bytes(path, drawn.getvalue())
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror or error}."
+        raise InvalidInputError(message) from error
+    return [one.get_title() for one in axes]

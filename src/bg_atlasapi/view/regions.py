@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.late import np
+from bg_atlasapi.model.scan import Planes, Scan
 from bg_atlasapi.model.space import LEFT, RIGHT
 from bg_atlasapi.model.terminology import Terminology
-from bg_atlasapi.query.masking import CroppedMask, codes_of, mask
+from bg_atlasapi.query.masking import codes_of
 from bg_atlasapi.query.painting import pairs_of
 from bg_atlasapi.query.subject import Subject
 from bg_atlasapi.view.planes import Plane, normal_axis, plane_name
@@ -192,14 +193,31 @@ def best_position(subject: Subject, plane: Any, wanted: Wanted) -> float | None:
     name = plane_name(plane)
     if name == "oblique" or not wanted.chosen:
         return None
-    tree = subject.terminology
-    keys = [tree.ids[code] for code in wanted.chosen]
-    hemisphere = {None: "both", LEFT: "left", RIGHT: "right"}[wanted.side]
-    box = mask(subject, keys, hemisphere, crop=True)
-    assert isinstance(box, CroppedMask)
-    if not box.array.size:
-        return None
     axis = normal_axis(subject.space, name)
+    counts = _counts_along(subject, wanted, axis)
+    if not counts.any():
+        return None
+    return float((int(counts.argmax()) + 0.5) * subject.space.spacing_um[axis])
+
+
+def _counts_along(subject: Subject, wanted: Wanted, axis: int) -> npt.NDArray[np.int64]:
+    """Return how many voxels of the named structures each plane across an axis holds."""
     others = tuple(one for one in range(3) if one != axis)
-    counts = np.count_nonzero(box.array, axis=others)
-    return float((int(counts.argmax()) + box.offset[axis] + 0.5) * subject.space.spacing_um[axis])
+    under = subject.terminology.codes_under(wanted.chosen) > 0
+
+    def fold(scan: Scan) -> npt.NDArray[np.int64]:
+        table = np.zeros(len(scan.ids), np.bool_)
+        table[: len(under)] = under
+        counts = np.zeros(scan.shape[axis], np.int64)
+
+        def part(planes: Planes) -> tuple[int, int, Array]:
+            inside = table[planes.codes]
+            if wanted.side is not None:
+                inside &= subject.sides(planes.first, planes.stop) == wanted.side
+            return planes.first, planes.stop, np.count_nonzero(inside, axis=others)
+
+        for first, stop, found in scan.over(part):
+            counts[slice(first, stop) if axis == 0 else slice(None)] += found
+        return counts
+
+    return subject.labels.scan(fold)
