@@ -27,10 +27,10 @@ from bg_atlasapi.formats.registry import folder_of
 from bg_atlasapi.holdings import AdditionalRefDict  # noqa: F401 - as above
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import kept
+from bg_atlasapi.looks import Looks
 from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 from bg_atlasapi.query import points as point_query
-from bg_atlasapi.looks import Looks
 from bg_atlasapi.settings import expanded
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above

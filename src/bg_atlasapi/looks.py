@@ -1,4 +1,4 @@
-"""What there is to see of an atlas: plots, and what notebooks show; thin over ``bg_atlasapi.view``."""
+"""What there is to see of an atlas: plots, what notebooks show; thin over ``bg_atlasapi.view``."""
 
 from __future__ import annotations
 

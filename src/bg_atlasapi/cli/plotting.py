@@ -46,9 +46,7 @@ _READERS = {".csv": ",", ".tsv": "\t"}
 @atlas_argument
 @click.argument("structures", metavar="[STRUCTURES]...", nargs=-1)
 @click.option("--plane", default="coronal", show_default=True, help="Or sagittal, horizontal.")
-@click.option(
-    "--position", "positions", multiple=True, metavar="UM", help="Where; may be repeated."
-)
+@click.option("--position", "positions", multiple=True, metavar="UM", help="May be repeated.")
 @click.option("--values", type=click.Path(path_type=Path), metavar="TABLE", help="Colours.")
 @click.option("--column", multiple=True, help="Of TABLE; twice: of left and right.")
 @click.option("--hemisphere", default="both", show_default=True, help="Or left, right.")

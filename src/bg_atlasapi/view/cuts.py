@@ -1,4 +1,4 @@
-"""Read what lies in a plane of an atlas: codes of structures, sides, an image; no more than that."""
+"""Read what lies in a plane of an atlas: codes of structures, sides, an image; no more."""
 
 from __future__ import annotations
 

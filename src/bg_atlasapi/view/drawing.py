@@ -186,7 +186,7 @@ def _line(ax: Axes, trace: tracing.Trace, plane: Plane, colour: Any, width: floa
     ax.add_collection(collection, autolim=False)
 
 
-def _write_acronyms(  # noqa: PLR0913 - what a text needs to know
+def _write_acronyms(
     ax: Axes, trace: tracing.Trace, plane: Plane, look: Look, style: Style, per_um: float
 ) -> None:
     """Write each acronym once, into the roomiest part of its region, the left side before."""
@@ -257,7 +257,7 @@ def _ink(colour: tuple[float, ...] | None) -> str:
     return "black" if light > 0.45 else "white"
 
 
-def finish(  # noqa: PLR0913 - what there is to say about an axes
+def finish(
     ax: Axes, plane: Plane, limits: Limits, style: Style, *, bar: bool, letters: bool, alone: bool
 ) -> None:
     """Set the limits of an axes the right way up, and add what stands around a slice.

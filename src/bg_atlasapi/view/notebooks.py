@@ -31,7 +31,8 @@ def html_of(atlas: Any, title: str) -> str:
         f'<figure style="margin:0 1em 0 0;display:inline-block">'
         f'<img alt="{escape(one.title)}" src="data:image/png;base64,'
         f'{base64.b64encode(png_of(one.pixels)).decode("ascii")}">'
-        f'<figcaption style="font-size:smaller;opacity:.7">{escape(one.title)}</figcaption></figure>'
+        f'<figcaption style="font-size:smaller;opacity:.7">{escape(one.title)}</figcaption>'
+        "</figure>"
         for one in thumbnails_of(atlas)
     )
     rows = "".join(

@@ -16,8 +16,8 @@ from bg_atlasapi.late import np
 from bg_atlasapi.query.masking import codes_of
 from bg_atlasapi.query.subject import Subject, side_of, subject_of
 from bg_atlasapi.view import tracing
-from bg_atlasapi.view.planes import Plane, planes_of
 from bg_atlasapi.view.cuts import codes_in, sides_in
+from bg_atlasapi.view.planes import Plane, planes_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -135,10 +135,10 @@ class Outlines:
         (left, right), (top, bottom) = self.plane.limits_um
         width, height = right - left, bottom - top
         lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width / 1000:g}mm" '
-            f'height="{height / 1000:g}mm" viewBox="0 0 {width:g} {height:g}">',
-            f'<g stroke="#000" stroke-width="{width / 1500:.3g}" stroke-linejoin="round" '
-            'fill-rule="evenodd">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"',
+            f' width="{width / 1000:g}mm" height="{height / 1000:g}mm">',
+            f'<g stroke="#000" stroke-width="{width / 1500:.3g}" stroke-linejoin="round"',
+            ' fill-rule="evenodd">',
         ]
         for one in self.structures:
             colour = "#{:02x}{:02x}{:02x}".format(*one.rgb)

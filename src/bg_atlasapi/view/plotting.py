@@ -18,6 +18,7 @@ from bg_atlasapi.model.space import UM_PER_UNIT
 from bg_atlasapi.query.subject import Subject, side_of, subject_of
 from bg_atlasapi.store import disk
 from bg_atlasapi.view import drawing
+from bg_atlasapi.view.cuts import image_in
 from bg_atlasapi.view.drawing import POINTS_PER_INCH, Look
 from bg_atlasapi.view.planes import Plane, normal_axis, plane_name, planes_of
 from bg_atlasapi.view.regions import (
@@ -29,7 +30,6 @@ from bg_atlasapi.view.regions import (
     value_of,
     wanted_of,
 )
-from bg_atlasapi.view.cuts import image_in
 from bg_atlasapi.view.style import Style, style_of
 
 if TYPE_CHECKING:
@@ -137,11 +137,8 @@ def _need_matplotlib() -> None:
 
 def _is_list(plane: Any, position: Any) -> bool:
     """Say whether several positions were given, be it a list of one."""
-    if (
-        isinstance(position, str)
-        or hasattr(position, "acronym")
-        or not hasattr(position, "__len__")
-    ):
+    single = isinstance(position, str) or hasattr(position, "acronym")
+    if single or not hasattr(position, "__len__"):
         return False
     point = plane_name(plane) == "oblique" and len(position) == 3 and np.ndim(position[0]) == 0
     return not point

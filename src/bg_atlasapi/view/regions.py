@@ -18,8 +18,8 @@ from bg_atlasapi.model.terminology import Terminology
 from bg_atlasapi.query.masking import codes_of
 from bg_atlasapi.query.painting import pairs_of
 from bg_atlasapi.query.subject import Subject
-from bg_atlasapi.view.planes import Plane, normal_axis, plane_name
 from bg_atlasapi.view.cuts import codes_in, sides_in
+from bg_atlasapi.view.planes import Plane, normal_axis, plane_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -139,7 +139,7 @@ def _numbers(tree: Terminology, values: Any, column: Any) -> tuple[list[int], Fl
     """Return the codes that have a value, and the value of every code."""
     listed: dict[int, float] = {}
     for key, value in pairs_of(values, column):
-        if _is_nothing(tree, key):
+        if _is_nothing(key):
             continue
         listed[tree.code(key)] = _number(key, value)
     table = np.full(len(tree) + 2, np.nan)
@@ -148,7 +148,7 @@ def _numbers(tree: Terminology, values: Any, column: Any) -> tuple[list[int], Fl
     return list(listed), table
 
 
-def _is_nothing(tree: Terminology, key: Any) -> bool:
+def _is_nothing(key: Any) -> bool:
     """Say whether a row is that of no structure, as the last ones of ``atlas.count`` are."""
     return not isinstance(key, str | bool) and hasattr(key, "__index__") and int(key) <= 0
 
