@@ -92,7 +92,7 @@ def _upright(box: Array, plane: Plane) -> Array:
     assert plane.voxel is not None
     across, down = plane.axes
     picture = box.take(0, plane.voxel[0])
-    return picture if down < across else picture.T
+    return np.asarray(picture if down < across else picture.T)
 
 
 def _places(subject: Subject, plane: Plane) -> list[Array]:

@@ -9,6 +9,7 @@ atlas's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ _DESCRIPTIONS = ("manifest.json", "metadata.json")
 # Surfaces are those of the first level of the hierarchy with this many; more only hide each other.
 _ENOUGH, _MOST_SURFACES = 5, 30
 _UNIT = "um"
+# From here on napari maps labels to colours by numba alone, and fails where that is missing.
+_MOST_WITHOUT_NUMBA = 1 << 16
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
@@ -112,26 +115,28 @@ def _named_labels(atlas: Any) -> dict[str, Any]:
     import pandas as pd
 
     tree = atlas.structures.terminology
-    colours = {int(one): (*rgb, 1.0) for one, rgb in zip(tree.ids, tree.colours / 255, strict=True)}
-    colours[0] = (0.0, 0.0, 0.0, 0.0)
+    colours: dict[int | None, tuple[float, ...]] = {
+        int(one): (*rgb, 1.0)
+        for one, rgb in zip(tree.ids.tolist(), (tree.colours / 255).tolist(), strict=True)
+    }
+    colours |= {0: (0.0, 0.0, 0.0, 0.0), None: (0.5, 0.5, 0.5, 1.0)}
     names: dict[str, list[Any]] = {
         "index": tree.ids.tolist(),
         "acronym": list(tree.acronyms),
         "name": list(tree.names),
     }
-    return {
-        "colormap": _colour_map({None: (0.5, 0.5, 0.5, 1.0), **colours}),
-        "features": pd.DataFrame(names),
-        "opacity": 0.5,
-    }
+    shown: dict[str, Any] = {"features": pd.DataFrame(names), "opacity": 0.5}
+    if int(tree.ids.max()) < _MOST_WITHOUT_NUMBA or find_spec("numba") is not None:
+        shown["colormap"] = _colour_map(colours)
+    return shown
 
 
 def _colour_map(colours: dict[int | None, tuple[float, ...]]) -> Any:
     """Return napari's map of labels to colours; without napari the mapping itself."""
-    try:
-        from napari.utils import DirectLabelColormap
-    except ImportError:
+    if find_spec("napari") is None:
         return colours
+    from napari.utils import DirectLabelColormap
+
     return DirectLabelColormap(color_dict={key: np.array(rgba) for key, rgba in colours.items()})
 
 

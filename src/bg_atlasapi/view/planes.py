@@ -174,9 +174,9 @@ def anatomical(space: CoordinateSpace, name: str, position_um: float) -> Plane:
     return Plane(
         name,
         f"{_initials(space.orientation[axis])} {position_um / 1000:.2f} mm",
-        tuple(position_um if at == axis else 0.0 for at in range(3)),  # type: ignore[arg-type]
-        tuple(unit[across]),
-        tuple(unit[down]),
+        _triplet([position_um if at == axis else 0.0 for at in range(3)]),
+        _triplet(unit[across]),
+        _triplet(unit[down]),
         (0.0, 0.0),
         (space.spacing_um[across], space.spacing_um[down]),
         (space.shape[down], space.shape[across]),

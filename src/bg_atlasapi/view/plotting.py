@@ -461,7 +461,7 @@ def save(
         raise InvalidInputError(f"A picture has 1 to {_MOST_DPI} dots per inch, not {dpi:g}.")
     found = plot(atlas, plane, position, figure=canvas.figure, **arguments)
     axes = list(found) if isinstance(found, np.ndarray) else [found]
-    texts = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "bg_atlasapi"}
+    texts: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "bg_atlasapi"}
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     drawn = io.BytesIO()
     with mpl.rc_context(texts):

@@ -103,7 +103,6 @@ def parts_of(labels: Array) -> tuple[Indices, Indices]:
         the flat index of the first pixel of each, that of part 1 first. Pixels of one label are
         connected where they share an edge.
     """
-    rows, columns = labels.shape
     if labels.size == 0:
         return np.zeros(labels.shape, np.intp), np.zeros(0, np.intp)
     change = np.ones(labels.shape, np.bool_)

@@ -40,8 +40,9 @@ def lines_of(
     InvalidInputError
         If the depth is none.
     """
-    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
+    if depth is not None and depth < 0:
         raise InvalidInputError(f"A depth is a whole number, 0 or more, not {depth!r}.")
+    last = tree.last.tolist()
     # What is still to come: a code, its level, and which levels above it go on.
     waiting: list[tuple[int, int, tuple[bool, ...]]] = [(code, 0, ())]
     while waiting:
@@ -49,12 +50,17 @@ def lines_of(
         yield _branches(more), one
         if depth is not None and level >= depth:
             continue
-        children = tree.children(one).tolist()
+        children: list[int] = []
+        child = one + 1
+        while child <= last[one]:  # a subtree is one range: behind it begins the next
+            children.append(child)
+            child = last[child] + 1
         if key is not None:
             children.sort(key=key)
         shown = more[-_MOST_LEVELS:] if level > _MOST_LEVELS else more
-        for at in range(len(children) - 1, -1, -1):
-            waiting.append((children[at], level + 1, (*shown, at < len(children) - 1)))
+        waiting += [
+            (child, level + 1, (*shown, at > 0)) for at, child in enumerate(reversed(children))
+        ]
 
 
 def _branches(more: tuple[bool, ...]) -> str:
