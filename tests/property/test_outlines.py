@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,7 @@ def test_every_border_is_drawn_once(labels: npt.NDArray[np.int32]) -> None:
     steps: Counter[tuple[int, int]] = Counter()
     for start, stop in zip(lines.starts[:-1], lines.starts[1:], strict=True):
         line = lines.corners[start:stop].tolist()
-        steps.update(tuple(sorted(pair)) for pair in zip(line, line[1:], strict=False))
+        steps.update(tuple(sorted(pair)) for pair in pairwise(line))
     assert set(steps) == edges
     assert set(steps.values()) <= {1}
 

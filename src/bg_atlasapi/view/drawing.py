@@ -294,7 +294,7 @@ def finish(
         ax.set_axis_off()
     if style.letters and letters and not style.axes:
         _write_letters(ax, plane, style)
-    if bar and style.scale_bar:
+    if bar and style.scale_bar and not style.axes:
         _draw_bar(ax, style)
 
 
@@ -340,15 +340,14 @@ def round_length(length: float) -> float:
 
 
 def _draw_bar(ax: Axes, style: Style) -> None:
-    """Draw a bar of a round length below the lower right corner; above it if there is no room."""
+    """Draw a bar of a round length below the lower right corner."""
     from matplotlib.transforms import ScaledTranslation
 
     left, right = ax.get_xlim()
     length = round_length(abs(right - left) / 5)
     start = right - length if right > left else right + length
-    below = -1 if not style.axes else 1
-    shift = (0, below * 0.4 * style.font_size / POINTS_PER_INCH)
-    move = ScaledTranslation(*shift, ax.figure.dpi_scale_trans)
+    gap = 0.4 * style.font_size
+    move = ScaledTranslation(0, -gap / POINTS_PER_INCH, ax.figure.dpi_scale_trans)
     place = ax.get_xaxis_transform() + move  # µm across, and a part of the height
     ax.plot(
         [start, right],
@@ -367,10 +366,10 @@ def _draw_bar(ax: Axes, style: Style) -> None:
         f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm",
         ((start + right) / 2, 0),
         xycoords=place,
-        xytext=(0, below * 0.4 * style.font_size),
+        xytext=(0, -gap),
         textcoords="offset points",
         ha="center",
-        va="top" if below < 0 else "bottom",
+        va="top",
         fontsize=style.font_size,
         annotation_clip=False,
     )

@@ -288,9 +288,7 @@ class _Layout:
         limits = _limits_of(pictures)
         count = len(pictures)
         wide, high = (max(one[at][1] - one[at][0] for one in limits) for at in (0, 1))
-        columns = int(
-            style.columns or min(count, max(1, round(math.sqrt(count * 1.6 * high / wide))))
-        )
+        columns = int(style.columns or _columns(count, high / wide))
         columns = min(columns, count)
         line = style.font_size * _TEXT_LINES / POINTS_PER_INCH
         left = right = line if style.letters else line * 0.3
@@ -346,6 +344,12 @@ class _Layout:
         return figure.add_axes(
             (left, (height - high + below - above) / 2 / height, 0.09 / width, high / height)
         )
+
+
+def _columns(count: int, tall: float) -> int:
+    """Return into how many columns slices go: on a page wider than high, the last row full."""
+    usual = max(1, round(math.sqrt(count * 1.6 * tall)))
+    return min((usual, usual + 1), key=lambda columns: -count % columns)
 
 
 def _limits_of(pictures: Sequence[Picture]) -> tuple[Limits, ...]:

@@ -35,7 +35,8 @@ class Style:
     font_size
         Of acronyms, points; other texts follow it.
     scale_bar, letters, title
-        A bar of a round length; the sides of the body; a title, True for the plane and position.
+        A bar of a round length and the sides of the body (neither with ``axes``); a title, True for
+        the plane and position.
     colour_bar
         A colour bar, of values; a text is written beside it.
     axes
