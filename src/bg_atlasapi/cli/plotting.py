@@ -115,7 +115,7 @@ def plot(  # noqa: PLR0913 - one parameter an option
         print_json({"output": output, "slices": titles})
         return
     what = "1 slice" if len(titles) == 1 else f"{len(titles)} slices"
-    click.echo(f"Drew {what} ({plane}: {'; '.join(titles)}) to {output}")
+    click.echo(f"Drew {what} to {output}: {'; '.join(titles)}")
 
 
 def _position(text: str) -> float | str:

@@ -29,7 +29,7 @@ def test_a_figure_is_drawn(tmp_path: Path) -> None:
     """An SVG with a path a region and texts that stay texts; the same again is the same file."""
     path = tmp_path / "slice.svg"
     result = run("plot", ATLAS, "TH", "CTX", "--position", "7100", "-o", str(path))
-    assert result.stdout == f"Drew 1 slice (coronal: coronal, AP 7.10 mm) to {path}\n"
+    assert result.stdout == f"Drew 1 slice to {path}: coronal, AP 7.10 mm\n"
     root = ET.fromstring(path.read_text())
     assert "TH" in {one.get("id") for one in root.iter()}
     written = {"".join(one.itertext()).strip() for one in root.iter() if one.tag.endswith("text")}

@@ -44,6 +44,7 @@ class Page(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag, and what it shows."""
         self.tags.append(tag)
         if tag != "img":
             self.open.append(tag)
@@ -52,9 +53,11 @@ class Page(HTMLParser):
             self.pictures.append(base64.b64decode(source.partition("base64,")[2]))
 
     def handle_endtag(self, tag: str) -> None:
+        """See that it was the last to open."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        """Note a text."""
         self.texts.append(data)
 
 
@@ -109,15 +112,14 @@ def test_pictures_cost_little(tmp_path: Path) -> None:
 
 
 def test_pictures_are_seen_upright(atlas: BrainGlobeAtlas) -> None:
-    """The coronal picture is the slice, left on the left: dorsal is up, and sides mirror."""
-    own = BrainGlobeAtlas("phantom_mouse_100um", check_latest=False)
-    coronal = thumbnails.thumbnails_of(own, planes=1)[0].pixels
+    """The coronal picture is the slice: dorsal is up, and sides mirror; anterior is on the left."""
+    coronal = thumbnails.thumbnails_of(atlas, planes=1)[0].pixels
     assert coronal.shape[1] > coronal.shape[0]
     opaque = coronal[..., 3] > 127
     assert np.mean(opaque == opaque[:, ::-1]) > 0.97
     hypothalamus = coronal[-3, coronal.shape[1] // 2 + 4, :3].astype(int)
     assert hypothalamus[0] > hypothalamus[1] + 50  # it is red, and at the bottom
-    sagittal = thumbnails.thumbnails_of(own)[2].pixels
+    sagittal = thumbnails.thumbnails_of(atlas)[2].pixels
     yellow = (sagittal[..., 0] > 150) & (sagittal[..., 1] > 150) & (sagittal[..., 2] < 150)
     assert np.argwhere(yellow)[:, 1].mean() > 0.6 * sagittal.shape[1]  # the cerebellum is behind
 
