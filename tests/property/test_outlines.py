@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bg_atlasapi.view import tracing
+from bg_atlasapi.view import corners, tracing
 
 pictures = arrays(
     np.int32,
@@ -61,7 +61,7 @@ def test_rings_enclose_their_pixels_and_never_touch_themselves(
     """One ring round each part, others round its holes; areas add up; each is simple, step by step."""
     parts, first = tracing.parts_of(labels)
     lines = tracing.rings_of(parts)
-    places = tracing.places_of(labels.shape)[:, ::-1]
+    places = corners.places_of(labels.shape)[:, ::-1]
     points, starts = tracing.points_of(lines, places, closed=True)
     areas = tracing.areas_of(points, starts)
     for number in range(1, len(first) + 1):
@@ -101,7 +101,7 @@ def test_every_border_is_drawn_once(labels: npt.NDArray[np.int32]) -> None:
 def test_smoothing_moves_corners_by_half_a_pixel_at_most(labels: npt.NDArray[np.int32]) -> None:
     """No corner moves further, those away from borders not at all; junctions are never spare."""
     trace = tracing.traced(labels, smooth=True)
-    exact = tracing.places_of(labels.shape)
+    exact = corners.places_of(labels.shape)
     assert np.abs(trace.places - exact).max() <= 0.5
     used = np.unique(tracing.borders_of(labels).corners)
     away = np.setdiff1d(np.arange(len(exact)), used)

@@ -95,7 +95,8 @@ def _draw_image(ax: Axes, image: Array, picture: Picture, style: Style) -> None:
     """
     level = np.nan_to_num(image, nan=0.0)
     shades = np.repeat((level * 255).astype(np.uint8)[..., None], 4, axis=2)
-    beyond = np.where(picture.codes > 0, 0, np.clip((level - _NOISE) * 10, 0, 1) * 255)
+    beyond = np.clip((level - _NOISE) * 10, 0, 1) * 255
+    beyond *= _broad((picture.codes == 0) & (beyond > 0))
     for alpha in (beyond.astype(np.uint8), np.uint8(255)):
         if not np.any(alpha):
             continue
@@ -111,6 +112,23 @@ def _draw_image(ax: Axes, image: Array, picture: Picture, style: Style) -> None:
     brain = tracing.traced((picture.codes > 0).astype(np.intp), smooth=style.smooth)
     polygons = polygons_of(brain, picture.plane).get(1, [])
     drawn.set_clip_path(_path(polygons), ax.transData)
+
+
+def _broad(mask: Array) -> Array:
+    """Return the parts of a mask that are three pixels wide: no rim of what the edge blurs."""
+    inner = _grown(~mask)
+    return mask & _grown(~inner)
+
+
+def _grown(mask: Array) -> Array:
+    """Return a mask with all neighbours of its pixels."""
+    for axis in (0, 1):
+        framed = np.pad(mask, [(1, 1) if one == axis else (0, 0) for one in (0, 1)])
+        first, second, third = (
+            framed.take(range(start, start + mask.shape[axis]), axis) for start in (0, 1, 2)
+        )
+        mask = first | second | third
+    return mask
 
 
 def _draw_regions(ax: Axes, trace: tracing.Trace, plane: Plane, look: Look, style: Style) -> None:

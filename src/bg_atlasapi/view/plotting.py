@@ -1,7 +1,7 @@
 """``atlas.plot``: slices of an atlas as a figure of matplotlib, one or a grid of them.
 
-What is drawn is decided in ``regions`` and drawn in ``drawing``; this module decides how slices
-stand on a page.
+What is drawn is decided in ``regions`` and drawn in ``drawing``; how slices stand on a page is
+decided in ``layout``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bg_atlasapi.store import disk
 from bg_atlasapi.view import drawing
 from bg_atlasapi.view.cuts import image_in
 from bg_atlasapi.view.drawing import POINTS_PER_INCH, Look
+from bg_atlasapi.view.layout import Layout
 from bg_atlasapi.view.planes import Plane, normal_axis, plane_name, planes_of
 from bg_atlasapi.view.regions import (
     SIDES,
@@ -44,10 +45,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-# Widths of a column and of a page of most journals, inches (89 and 183 mm).
-_COLUMN, _PAGE = 3.5, 7.2
 _MOST_SLICES, _MOST_DPI = 400, 10_000
-_TEXT_LINES = 1.4  # of a line of text, in its size
 # Of the room their text takes, what regions that were asked for need to have to be named.
 _TOLERANCE = 0.75
 _UNLISTED = (0.5, 0.5, 0.5)
@@ -105,7 +103,7 @@ def plot(  # noqa: PLR0913 - the everyday ones have names, all others are option
     images = _images(atlas, subject, planes, style)
     scale = _scale_of(pictures, wanted, style)
     look = _look_of(subject, wanted, style, scale, has_image=images[0] is not None)
-    layout = _Layout.of(pictures, style, has_bar=scale is not None and bool(style.colour_bar))
+    layout = Layout.of(pictures, style, has_bar=scale is not None and bool(style.colour_bar))
     if ax is None:
         axes = layout.axes_on(_figure_of(layout, figure))
         per_um = layout.points_per_um
@@ -258,140 +256,7 @@ def _look_of(
     return Look(own_colour if scale is None else value_colour, name, acronyms, tolerance)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Slices on a page, all to the same scale.
-
-    Parameters
-    ----------
-    limits
-        Of each slice, what is shown of it, µm across and down.
-    columns
-        How many stand beside each other.
-    cell
-        Width and height of the largest, inches.
-    margins
-        Of each: left, right, above and below, inches.
-    bar
-        Room for a colour bar, inches.
-    """
-
-    limits: tuple[Limits, ...]
-    columns: int
-    cell: tuple[float, float]
-    margins: tuple[float, float, float, float]
-    bar: float
-
-    @classmethod
-    def of(cls, pictures: Sequence[Picture], style: Style, *, has_bar: bool) -> _Layout:
-        """Lay slices out."""
-        limits = _limits_of(pictures)
-        count = len(pictures)
-        wide, high = (max(one[at][1] - one[at][0] for one in limits) for at in (0, 1))
-        columns = int(style.columns or _columns(count, high / wide))
-        columns = min(columns, count)
-        line = style.font_size * _TEXT_LINES / POINTS_PER_INCH
-        left = right = line if style.letters else line * 0.3
-        above = (1.7 * line if style.title else 0.3 * line) + (1.1 * line if style.letters else 0)
-        below = 1.7 * line if style.letters or style.scale_bar else 0.3 * line
-        if style.axes:
-            left, below = 5 * line, 3.5 * line
-        bar = 6 * line if has_bar else 0.0
-        width = style.width or (_COLUMN if columns == 1 else _PAGE)
-        cell = max((width - bar) / columns - left - right, 0.2)
-        margins = (left, right, above, below)
-        return cls(limits, columns, (cell, cell * high / wide), margins, bar)
-
-    @property
-    def _pitch(self) -> tuple[float, float]:
-        left, right, above, below = self.margins
-        return self.cell[0] + left + right, self.cell[1] + above + below
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height of the figure, inches."""
-        rows = math.ceil(len(self.limits) / self.columns)
-        wide, high = self._pitch
-        return (self.columns * wide + self.bar, rows * high)
-
-    @property
-    def points_per_um(self) -> float:
-        """Points of the page for a µm of the atlas."""
-        widest = max(one[0][1] - one[0][0] for one in self.limits)
-        return self.cell[0] * POINTS_PER_INCH / widest
-
-    def axes_on(self, figure: Figure) -> list[Axes]:
-        """Add the axes to a figure of any size."""
-        width, height = self.size
-        margin, _, above, _ = self.margins
-        inch = self.points_per_um / POINTS_PER_INCH
-        axes = []
-        for at, limits in enumerate(self.limits):
-            row, column = divmod(at, self.columns)
-            wide, high = ((end - start) * inch for start, end in limits)
-            left = column * self._pitch[0] + margin + (self.cell[0] - wide) / 2
-            top = row * self._pitch[1] + above + (self.cell[1] - high) / 2
-            box = (left / width, 1 - (top + high) / height, wide / width, high / height)
-            axes.append(figure.add_axes(box))
-        return axes
-
-    def bar_on(self, figure: Figure) -> Axes:
-        """Add the axes of the colour bar."""
-        width, height = self.size
-        _, _, above, below = self.margins
-        high = min(height - above - below, 1.5)
-        left = (width - self.bar * 0.85) / width
-        return figure.add_axes(
-            (left, (height - high + below - above) / 2 / height, 0.09 / width, high / height)
-        )
-
-
-def _columns(count: int, tall: float) -> int:
-    """Return into how many columns slices go: on a page wider than high, the last row full."""
-    usual = max(1, round(math.sqrt(count * 1.6 * tall)))
-    return min((usual, usual + 1), key=lambda columns: -count % columns)
-
-
-def _limits_of(pictures: Sequence[Picture]) -> tuple[Limits, ...]:
-    """Return what is shown of each slice: the brain; of slices of one direction, all alike."""
-    own = [_brain(one) for one in pictures]
-    if pictures[0].plane.voxel is None:
-        return tuple(
-            _with_margin(one, picture.plane) for one, picture in zip(own, pictures, strict=True)
-        )
-    plane = pictures[0].plane
-    known = [one for one in own if one is not None]
-    whole = (
-        None
-        if not known
-        else tuple(
-            (min(one[at][0] for one in known), max(one[at][1] for one in known)) for at in (0, 1)
-        )
-    )
-    return (_with_margin(whole, plane),) * len(pictures)  # type: ignore[arg-type]
-
-
-def _brain(picture: Picture) -> Limits | None:
-    """Return between which coordinates a slice has labels."""
-    plane, inside = picture.plane, picture.codes > 0
-    if not inside.any():
-        return None
-    spans = []
-    for axis, (start, size) in enumerate(zip(plane.start_um, plane.pixel_um, strict=True)):
-        at = np.flatnonzero(inside.any(axis=axis))
-        spans.append((start + int(at[0]) * size, start + (int(at[-1]) + 1) * size))
-    return spans[0], spans[1]
-
-
-def _with_margin(limits: Limits | None, plane: Plane) -> Limits:
-    if limits is None:
-        return plane.limits_um
-    margin = 0.02 * max(end - start for start, end in limits)
-    first, second = ((start - margin, end + margin) for start, end in limits)
-    return first, second
-
-
-def _figure_of(layout: _Layout, figure: Figure | None) -> Figure:
+def _figure_of(layout: Layout, figure: Figure | None) -> Figure:
     if figure is not None:
         figure.set_size_inches(layout.size)
         return figure
@@ -411,7 +276,7 @@ def _points_per_um(ax: Axes, limits: Limits) -> float:
 
 
 def _add_colour_bar(
-    axes: Sequence[Axes], scale: _Scale, layout: _Layout | None, wanted: Wanted, style: Style
+    axes: Sequence[Axes], scale: _Scale, layout: Layout | None, wanted: Wanted, style: Style
 ) -> None:
     from matplotlib.cm import ScalarMappable
 

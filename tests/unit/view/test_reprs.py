@@ -261,7 +261,7 @@ def test_napari_is_not_imported_by_others() -> None:
 
 def test_layers_of_napari(atlas: BrainGlobeAtlas) -> None:
     """An image, labels with names and colours by id, and surfaces over each other, in µm."""
-    from bg_atlasapi.view import napari_layers
+    from bg_atlasapi import napari_layers
 
     layers = napari_layers.phantom()
     kinds = [kind for _, _, kind in layers]
@@ -286,7 +286,7 @@ def test_layers_of_napari(atlas: BrainGlobeAtlas) -> None:
 
 def test_napari_reads_folders_and_leaves_other_files(tmp_path: Path) -> None:
     """Folders and descriptions of both generations; anything else is for other readers."""
-    from bg_atlasapi.view import napari_layers
+    from bg_atlasapi import napari_layers
 
     package = tiny_package(tmp_path / "v1")
     manifest = next(tiny_components(tmp_path / "v3").rglob("manifest.json"))

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.bg_atlas import BrainGlobeAtlas
 from bg_atlasapi.errors import AtlasError
 from bg_atlasapi.late import np
 
@@ -51,8 +52,6 @@ def _is_atlas(path: Path) -> bool:
 
 def read(path: str | list[str]) -> list[LayerData]:
     """Return the layers of atlases in folders."""
-    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
-
     paths = [path] if isinstance(path, str) else list(path)
     layers: list[LayerData] = []
     for one in map(Path, paths):
@@ -72,8 +71,6 @@ def allen_mouse() -> list[LayerData]:
 
 
 def _named(name: str) -> list[LayerData]:
-    from bg_atlasapi.bg_atlas import BrainGlobeAtlas
-
     return layers_of(BrainGlobeAtlas(name, check_latest=False))
 
 
