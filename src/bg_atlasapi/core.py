@@ -3,7 +3,8 @@
 ``Atlas`` keeps every attribute and method of bg-atlasapi 1.0.3 and what 3.x added, and answers them
 from preorder codes and mapped files. It holds no algorithm of its own: those are in
 ``bg_atlasapi.model`` and ``bg_atlasapi.query``; what it keeps is in ``bg_atlasapi.holdings``, and
-what it can be asked beyond 1.x in ``bg_atlasapi.questions``.
+what it can be asked beyond 1.x in ``bg_atlasapi.questions``; how it shows itself in
+``bg_atlasapi.looks``.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from bg_atlasapi.formats.registry import folder_of
 from bg_atlasapi.holdings import AdditionalRefDict  # noqa: F401 - as above
 from bg_atlasapi.late import np
 from bg_atlasapi.lazy import Keeper, kept
+from bg_atlasapi.looks import Looks
 from bg_atlasapi.model.labels import ArraySource
 from bg_atlasapi.model.space import LEFT, RIGHT, as_points, as_triplet
 from bg_atlasapi.model.terminology import OUTSIDE_LABEL
 from bg_atlasapi.query import points as point_query
-from bg_atlasapi.questions import Questions
 from bg_atlasapi.settings import expanded
 from bg_atlasapi.structure_class import Structure, StructuresDict
 from bg_atlasapi.utils import read_json, read_tiff  # noqa: F401 - as above
@@ -67,7 +68,7 @@ def has_level(path: PathLike, resolution: float, *, derived: bool) -> bool:
     return derived or not level.derived
 
 
-class Atlas(Questions):
+class Atlas(Looks):
     """An atlas on this machine, of any BrainGlobe generation.
 
     Arrays it hands out are writable and private to the instance; volumes load as they are touched.

@@ -41,6 +41,8 @@ VERBS = {
     "mask": Entry(_ASK, "masking:mask", "Write the voxels of regions as an image."),
     "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
+    "plot": Entry(_ASK, "plotting:plot", "Draw slices, with regions or values, into a file."),
+    "tree": Entry(_ASK, "structures:tree", "Print the hierarchy of regions."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
     "view": Entry(_ASK, "viewing:view", "Look at an atlas in the browser."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
