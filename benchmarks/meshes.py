@@ -36,8 +36,7 @@ from bg_atlasapi.formats.packaged import open_package
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.mesh import TriangleMesh
 
-# Small and large, deep and flat; the peer takes hours for all.
-SAMPLE = ("VPM", "VISp2/3", "CA1", "CP", "TH", "OLF", "CB", "cc", "alv", "Isocortex")
+_SAMPLE = 10  # structures, evenly over the tree; the peer takes hours for all
 _POINTS, _AROUND = 1000, 24
 Array = npt.NDArray[np.float64]
 PEER = """
@@ -81,6 +80,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--no-peer", action="store_true", help="without the peer's ten structures")
+    parser.add_argument("--only-peer", action="store_true", help="nothing but these")
     options = parser.parse_args()
     try:
         atlases = data.prepare(options.data, options.cache, components.package)
@@ -90,10 +90,11 @@ def main() -> int:
     fine = atlases.packages / "allen_mouse_25um_v1.2"
     data.warm(fine)
     with tempfile.TemporaryDirectory(dir=options.cache) as place:
-        made = Path(place) / "ours"
-        bars = everything(fine, made, options.workers)
-        published = ObjMeshes(atlases.packages / "allen_mouse_100um_v1.2" / "meshes", no_check)
-        bars.append(beside_published(open_package(fine), WrittenMeshes(made), published))
+        made, bars = Path(place) / "ours", []
+        if not options.only_peer:
+            bars = everything(fine, made, options.workers)
+            published = ObjMeshes(atlases.packages / "allen_mouse_100um_v1.2" / "meshes", no_check)
+            bars.append(beside_published(open_package(fine), WrittenMeshes(made), published))
         if not options.no_peer:
             bars.append(beside_peer(fine, Path(place), options.cache))
     for bar in bars:
@@ -236,16 +237,17 @@ def beside_peer(folder: Path, place: Path, cache: Path) -> Bar:
     python = peers.interpreter(peers.V3_MAKING, cache)
     target = place / "theirs"
     target.mkdir()
+    names = sample(folder)
     done = subprocess.run(
-        [str(python), "-c", PEER, str(folder), str(target), json.dumps(SAMPLE)],
+        [str(python), "-c", PEER, str(folder), str(target), json.dumps(names)],
         env=peers.surroundings(cache / "home"),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
     theirs: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    ours = ten(folder, place / "ten")
-    for name in SAMPLE:
+    ours = alone(folder, place / "ten", names)
+    for name in names:
         ratio = theirs[name] / ours[name]
         print(f"  {name:10} {ours[name]:8.3f} s {theirs[name]:8.2f} s  1/{ratio:.0f}")
     mine, total = sum(ours.values()), sum(theirs.values())
@@ -254,8 +256,16 @@ def beside_peer(folder: Path, place: Path, cache: Path) -> Bar:
     return Bar("ten structures, one process", text, ">= 100 times", total >= 100 * mine)
 
 
-def ten(folder: Path, place: Path) -> dict[str, float]:
-    """Return the seconds that each of the ten takes us, its file written."""
+def sample(folder: Path) -> list[str]:
+    """Return acronyms of structures that have voxels, evenly over the tree."""
+    atlas = open_package(folder)
+    codes = sorted(job.first for job in jobs_of(atlas.labels, atlas.space, None, (0,)))
+    step = len(codes) // _SAMPLE
+    return [atlas.terminology.acronyms[code] for code in codes[step // 2 :: step][:_SAMPLE]]
+
+
+def alone(folder: Path, place: Path, names: list[str]) -> dict[str, float]:
+    """Return the seconds that each structure takes us in one process, its file written."""
     place.mkdir()
     atlas = open_package(folder)
     jobs = {job.first: job for job in jobs_of(atlas.labels, atlas.space, None, (0,))}
@@ -264,7 +274,7 @@ def ten(folder: Path, place: Path) -> dict[str, float]:
     maker = Maker(place, place, spacing_um, Finish(min(spacing_um) / 2), "benchmark")
     took = {}
     maker.make(jobs[atlas.terminology.code("PVH")])  # what is loaded at the first
-    for name in SAMPLE:
+    for name in names:
         began = time.perf_counter()
         maker.make(jobs[atlas.terminology.code(name)])
         took[name] = time.perf_counter() - began
