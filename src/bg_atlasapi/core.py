@@ -140,7 +140,7 @@ class Atlas(Questions):
         structures
             Dictionaries with ``id`` and, as far as known, ``acronym``, ``name``, ``rgb_triplet``
             and ``structure_id_path`` or the id of a ``parent``; a table of pandas with such
-            columns; or names by id. Without a hierarchy, all hang on a root.
+            columns; or names, or dictionaries, by id. Without a hierarchy, all hang on a root.
         resolution
             Voxel size, µm: one number, or one for each axis.
         reference
@@ -160,6 +160,8 @@ class Atlas(Questions):
         ------
         InvalidAtlasError
             With everything that does not fit together.
+        TypeError
+            For an image under another keyword than these.
 
         Examples
         --------
@@ -175,6 +177,7 @@ class Atlas(Questions):
         """
         from bg_atlasapi.build import arrays
 
+        arrays.refuse_images(metadata)
         parts = arrays.Parts(
             annotation=np.asarray(annotation),
             structures=structures,

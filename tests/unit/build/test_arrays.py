@@ -99,11 +99,13 @@ def test_structures_may_be_names_tables_or_flat_lists() -> None:
     for given in (
         names,
         [{"id": key, "name": name} for key, name in names.items()],
+        [{"id": key, "name": name, "parent": 0} for key, name in names.items()],
+        {key: {"name": name, "acronym": None} for key, name in names.items()},
         pd.DataFrame({"id": list(names), "name": list(names.values())}),
     ):
         made = BrainGlobeAtlas.from_arrays(array, given, resolution=(100, 50, 25))
-        assert made.structures["root"].id == 1
-        assert made.structures[20]["structure_id_path"] == [1, 20]
+        assert made.structures["root"].id == 70001
+        assert made.structures[20]["structure_id_path"] == [70001, 20]
         assert made.structures[20].name == "b"
     colours = {tuple(made.structures[key]["rgb_triplet"]) for key in names}
     assert len(colours) == 4
@@ -119,6 +121,13 @@ def test_a_table_with_parents_becomes_a_tree() -> None:
     table.loc[0, "parent_structure_id"] = 3.0
     with pytest.raises(InvalidAtlasError, match="cycle"):
         BrainGlobeAtlas.from_arrays(np.ones((2, 2, 2), np.int16), table, resolution=1)
+
+
+def test_an_image_under_an_unknown_keyword_is_no_metadata() -> None:
+    """A template that would silently not be used is an error, as any unknown keyword is."""
+    for wrong in ({"template": labels()}, {"additional_references": {"nissl": labels()}}):
+        with pytest.raises(TypeError, match="reference="):
+            BrainGlobeAtlas.from_arrays(labels(), STRUCTURES, resolution=100, **wrong)
 
 
 def test_everything_that_does_not_fit_is_said_at_once() -> None:
