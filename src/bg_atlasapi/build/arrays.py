@@ -6,7 +6,7 @@ files is the business of ``volumes`` and ``formats.label_tables``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,10 +222,14 @@ def _rows(structures: Any) -> list[dict[str, Any]]:
     if isinstance(structures, str | bytes) or not isinstance(structures, Iterable):
         structures = [structures]
     rows = list(structures)
-    if not all(isinstance(one, Mapping) for one in rows):
+    if not all(isinstance(one, Mapping) and _is_identified(one) for one in rows):
         text = "Structures must be dictionaries with an id, a table, or names by id."
         raise InvalidAtlasError(_WHERE, [Finding("structures-type", text, "error")])
     return [{k: _plain(v) for k, v in one.items() if not _is_missing(v)} for one in rows]
+
+
+def _is_identified(entry: Mapping[str, Any]) -> bool:
+    return all(isinstance(entry.get(key), Hashable) for key in ("id", *_PARENTS))
 
 
 def _plain(value: Any) -> Any:

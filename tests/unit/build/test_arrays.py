@@ -148,6 +148,8 @@ def test_everything_that_does_not_fit_is_said_at_once() -> None:
         BrainGlobeAtlas.from_arrays(labels(), STRUCTURES, resolution=(1, -1, 1))
     with pytest.raises(InvalidAtlasError, match="dictionaries"):
         BrainGlobeAtlas.from_arrays(labels(), "root", resolution=1)
+    with pytest.raises(InvalidAtlasError, match="dictionaries"):
+        BrainGlobeAtlas.from_arrays(labels(), [{"id": 10, "parent": [1]}], resolution=1)
 
 
 def test_stored_hemispheres_and_further_images_are_used() -> None:
@@ -172,6 +174,20 @@ def test_it_can_be_checked(atlas: BrainGlobeAtlas) -> None:
     assert atlas.check().ok
     atlas.annotation[2, 0, 0] = 99
     assert atlas.check().errors.counts() == {"label-without-structure": 1}
+
+
+@pytest.mark.parametrize("name", ["reference", "hemispheres"])
+def test_an_assigned_array_of_another_shape_is_a_finding(name: str) -> None:
+    """It is named for what it is, and not as a check that failed or a template unlike its labels."""
+    for shape in ((2, 2, 2), (9, 9, 9)):
+        ones = np.ones(labels().shape, np.uint8)
+        made = BrainGlobeAtlas.from_arrays(
+            labels(), STRUCTURES, resolution=100, reference=labels(), hemispheres=ones
+        )
+        setattr(made, name, np.ones(shape, np.uint8))
+        found = made.check().select("shape-mismatch")
+        assert [one.severity for one in found] == ["error"]
+        assert not made.check().select("check-failed")
 
 
 def test_its_provenance_names_no_files(atlas: BrainGlobeAtlas) -> None:
