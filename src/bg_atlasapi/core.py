@@ -142,7 +142,7 @@ class Atlas(Looks):
         structures
             Dictionaries with ``id`` and, as far as known, ``acronym``, ``name``, ``rgb_triplet``
             and ``structure_id_path`` or the id of a ``parent``; a table of pandas with such
-            columns; or names by id. Without a hierarchy, all hang on a root.
+            columns; or names, or dictionaries, by id. Without a hierarchy, all hang on a root.
         resolution
             Voxel size, µm: one number, or one for each axis.
         reference
@@ -162,6 +162,8 @@ class Atlas(Looks):
         ------
         InvalidAtlasError
             With everything that does not fit together.
+        TypeError
+            For an image under another keyword than these.
 
         Examples
         --------
@@ -177,6 +179,7 @@ class Atlas(Looks):
         """
         from bg_atlasapi.build import arrays
 
+        arrays.refuse_images(metadata)
         parts = arrays.Parts(
             annotation=np.asarray(annotation),
             structures=structures,

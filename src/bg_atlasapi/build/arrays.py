@@ -6,13 +6,14 @@ files is the business of ``volumes`` and ``formats.label_tables``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.formats import packaged
+from bg_atlasapi.formats.label_tables.making import made_colour, root_id
 from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.labels import ArraySource, LabelVolume
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROOT, _WHITE = "root", [255, 255, 255]
-# Of flat lists without colours: hues a golden section apart never come close together.
-_GOLDEN = 0.618033988749895
 _WHERE = "The atlas of arrays"
 _PARENTS = ("parent", "parent_id", "parent_structure_id", "parent_identifier")
 
@@ -146,11 +145,12 @@ def _misfits(name: str, volume: Any, shape: tuple[int, ...], kinds: str) -> list
         text = f"The {name} must be an array, got {type(volume).__name__}."
         return [Finding("volume-type", text, "error", name)]
     if tuple(own) != shape:
-        text = f"The {name} has the shape {tuple(own)}, the annotation {shape}."
+        text = f"The shape of the {name} is {tuple(own)}, that of the annotation {shape}."
         found.append(Finding("shape-mismatch", text, "error", name))
     if np.dtype(volume.dtype).kind not in kinds:
         expected = "numbers" if "f" in kinds else "whole numbers"
         text = f"The {name} must hold {expected}, not {volume.dtype}."
+        text += " Convert it: array.astype(numpy.uint32)." if "f" not in kinds else ""
         found.append(Finding("volume-type", text, "error", name))
     return found
 
@@ -178,8 +178,8 @@ def entries_of(structures: Any) -> list[dict[str, Any]]:
         A list of dictionaries with ``id`` and, as far as known, ``acronym``, ``name``,
         ``structure_id_path`` (or a parent's id under ``parent``, ``parent_id`` or
         ``parent_structure_id``), ``rgb_triplet``; a table of pandas with such columns; what
-        ``read_label_table`` returned; or names by id. Where nothing says how structures hang
-        together, they hang on a root.
+        ``read_label_table`` returned; or names, or such dictionaries, by id. Where nothing says how
+        structures hang together, they hang on a root.
 
     Raises
     ------
@@ -188,22 +188,21 @@ def entries_of(structures: Any) -> list[dict[str, Any]]:
     """
     rows = _rows(structures)
     given = {one.get("id") for one in rows}
-    flat = not any("structure_id_path" in one or _parent(one) is not None for one in rows)
-    root = None
-    if flat and rows and not any(one.get("acronym") == _ROOT for one in rows):
-        root = next(number for number in (997, *range(1, len(rows) + 2)) if number not in given)
-    elif flat and rows:
-        root = next(one["id"] for one in rows if one.get("acronym") == _ROOT)
+    parents = {one.get("id"): _parent(one, given) for one in rows}
     entries = []
-    if root is not None and root not in given:
-        head = {"acronym": _ROOT, "id": root, "name": _ROOT, "structure_id_path": [root]}
-        entries.append({**head, "rgb_triplet": _WHITE})
-    parents = {one.get("id"): _parent(one) if root is None else root for one in rows}
-    for place, one in enumerate(rows):
+    if not any("structure_id_path" in one or parents[one.get("id")] is not None for one in rows):
+        root = next((one["id"] for one in rows if one.get("acronym") == _ROOT), None)
+        if root is None and rows:
+            root = root_id({one for one in given if isinstance(one, int)})
+            head = {"acronym": _ROOT, "id": root, "name": _ROOT, "structure_id_path": [root]}
+            entries.append({**head, "rgb_triplet": _WHITE})
+        parents = dict.fromkeys(parents, root)
+    for one in rows:
         identifier = one.get("id")
         entry = {"acronym": str(identifier), **one}
         entry.setdefault("name", entry["acronym"])
-        entry.setdefault("rgb_triplet", _colour(place))
+        if isinstance(identifier, int):
+            entry.setdefault("rgb_triplet", list(made_colour(identifier)))
         if "structure_id_path" not in entry:
             entry["structure_id_path"] = _path(identifier, parents)
         entries.append({k: v for k, v in entry.items() if k not in _PARENTS})
@@ -214,17 +213,23 @@ def _rows(structures: Any) -> list[dict[str, Any]]:
     if hasattr(structures, "rows"):  # a LabelTable
         structures = structures.rows
     elif hasattr(structures, "to_dict") and hasattr(structures, "columns"):
-        rows = structures.to_dict("records")
-        structures = [{k: v for k, v in row.items() if not _is_missing(v)} for row in rows]
+        structures = structures.to_dict("records")
     elif isinstance(structures, Mapping):
-        structures = [{"id": number, "name": name} for number, name in structures.items()]
+        structures = [
+            {"id": number, **(one if isinstance(one, Mapping) else {"name": one})}
+            for number, one in structures.items()
+        ]
     if isinstance(structures, str | bytes) or not isinstance(structures, Iterable):
         structures = [structures]
     rows = list(structures)
-    if not all(isinstance(one, Mapping) for one in rows):
+    if not all(isinstance(one, Mapping) and _is_identified(one) for one in rows):
         text = "Structures must be dictionaries with an id, a table, or names by id."
         raise InvalidAtlasError(_WHERE, [Finding("structures-type", text, "error")])
-    return [{k: _plain(v) for k, v in one.items()} for one in rows]
+    return [{k: _plain(v) for k, v in one.items() if not _is_missing(v)} for one in rows]
+
+
+def _is_identified(entry: Mapping[str, Any]) -> bool:
+    return all(isinstance(entry.get(key), Hashable) for key in ("id", *_PARENTS))
 
 
 def _plain(value: Any) -> Any:
@@ -235,9 +240,11 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124 - NaN
 
 
-def _parent(entry: Mapping[str, Any]) -> Any:
+def _parent(entry: Mapping[str, Any], given: Collection[Any]) -> Any:
+    """Return the id of a parent; None if there is none, which tables also spell 0 or -1."""
     found = next((entry[key] for key in _PARENTS if entry.get(key) is not None), None)
-    return int(found) if isinstance(found, float) and found.is_integer() else found
+    found = int(found) if isinstance(found, float) and found.is_integer() else found
+    return None if found in {0, -1} and found not in given else found
 
 
 def _path(identifier: Any, parents: Mapping[Any, Any]) -> list[Any]:
@@ -250,12 +257,22 @@ def _path(identifier: Any, parents: Mapping[Any, Any]) -> list[Any]:
     return path
 
 
-def _colour(place: int) -> list[int]:
-    """Return a colour that differs from its neighbours' and is always the same."""
-    import colorsys
+def refuse_images(metadata: Mapping[str, Any]) -> None:
+    """Raise if an image stands among metadata: a keyword that does not exist took it.
 
-    hue = place * _GOLDEN % 1.0
-    return [round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.55, 0.95)]
+    Raises
+    ------
+    TypeError
+        Names it.
+    """
+    for key, value in metadata.items():
+        inside = value.values() if isinstance(value, Mapping) else [value]
+        if any(getattr(one, "ndim", 0) > 1 for one in inside):
+            message = (
+                f"from_arrays() takes no image {key!r}; the template is reference=, further images "
+                "are references={name: image}."
+            )
+            raise TypeError(message)
 
 
 def spacing_of(resolution: float | Sequence[float]) -> tuple[float, float, float]:

@@ -46,7 +46,7 @@ class Wish:
     meshes
         Whether to make meshes; None as the recipe says.
     overwrite
-        Replace what an earlier build left.
+        Replace what is there, whatever it was built from.
     workers
         Processes that make meshes; None for one a core.
     """
@@ -211,13 +211,21 @@ def _unless_there(run: _Run) -> Built:
     mark = fingerprint(run.inputs)
     known = outputs.read_record(record)
     paths = outputs.outputs(run.checked, run.wish.formats, run.wish.target)
-    if known.get("fingerprint") == mark and all(one.exists() for one in paths.values()):
+    there = known.get("fingerprint") == mark and all(one.exists() for one in paths.values())
+    if there and not run.wish.overwrite:
         findings = tuple(Finding(**one) for one in known["findings"])
         name = run.checked.full_name
         return Built(name, run.recipe.version, paths, findings, is_new=False)
-    if not (run.wish.overwrite or run.stages.has_begun(_WRITING)):
+    ours = run.stages.has_begun(_WRITING) or _built_from_this(known, run)
+    if not (run.wish.overwrite or ours):
         outputs.refuse_what_is_there(paths.values())
     return _built(run, record, mark, paths)
+
+
+def _built_from_this(known: Mapping[str, Any], run: _Run) -> bool:
+    """Say whether what a record is of was built from the same, if in another layout."""
+    before = {**known.get("built_from", {}), "formats": run.inputs["formats"]}
+    return fingerprint(before) == fingerprint(run.inputs)
 
 
 def _built(run: _Run, record: Path, mark: str, paths: Mapping[str, Path]) -> Built:

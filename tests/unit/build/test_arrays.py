@@ -99,11 +99,13 @@ def test_structures_may_be_names_tables_or_flat_lists() -> None:
     for given in (
         names,
         [{"id": key, "name": name} for key, name in names.items()],
+        [{"id": key, "name": name, "parent": 0} for key, name in names.items()],
+        {key: {"name": name, "acronym": None} for key, name in names.items()},
         pd.DataFrame({"id": list(names), "name": list(names.values())}),
     ):
         made = BrainGlobeAtlas.from_arrays(array, given, resolution=(100, 50, 25))
-        assert made.structures["root"].id == 1
-        assert made.structures[20]["structure_id_path"] == [1, 20]
+        assert made.structures["root"].id == 70001
+        assert made.structures[20]["structure_id_path"] == [70001, 20]
         assert made.structures[20].name == "b"
     colours = {tuple(made.structures[key]["rgb_triplet"]) for key in names}
     assert len(colours) == 4
@@ -119,6 +121,13 @@ def test_a_table_with_parents_becomes_a_tree() -> None:
     table.loc[0, "parent_structure_id"] = 3.0
     with pytest.raises(InvalidAtlasError, match="cycle"):
         BrainGlobeAtlas.from_arrays(np.ones((2, 2, 2), np.int16), table, resolution=1)
+
+
+def test_an_image_under_an_unknown_keyword_is_no_metadata() -> None:
+    """A template that would silently not be used is an error, as any unknown keyword is."""
+    for wrong in ({"template": labels()}, {"additional_references": {"nissl": labels()}}):
+        with pytest.raises(TypeError, match="reference="):
+            BrainGlobeAtlas.from_arrays(labels(), STRUCTURES, resolution=100, **wrong)
 
 
 def test_everything_that_does_not_fit_is_said_at_once() -> None:
@@ -139,6 +148,8 @@ def test_everything_that_does_not_fit_is_said_at_once() -> None:
         BrainGlobeAtlas.from_arrays(labels(), STRUCTURES, resolution=(1, -1, 1))
     with pytest.raises(InvalidAtlasError, match="dictionaries"):
         BrainGlobeAtlas.from_arrays(labels(), "root", resolution=1)
+    with pytest.raises(InvalidAtlasError, match="dictionaries"):
+        BrainGlobeAtlas.from_arrays(labels(), [{"id": 10, "parent": [1]}], resolution=1)
 
 
 def test_stored_hemispheres_and_further_images_are_used() -> None:
@@ -163,6 +174,20 @@ def test_it_can_be_checked(atlas: BrainGlobeAtlas) -> None:
     assert atlas.check().ok
     atlas.annotation[2, 0, 0] = 99
     assert atlas.check().errors.counts() == {"label-without-structure": 1}
+
+
+@pytest.mark.parametrize("name", ["reference", "hemispheres"])
+def test_an_assigned_array_of_another_shape_is_a_finding(name: str) -> None:
+    """It is named for what it is, and not as a check that failed or a template unlike its labels."""
+    for shape in ((2, 2, 2), (9, 9, 9)):
+        ones = np.ones(labels().shape, np.uint8)
+        made = BrainGlobeAtlas.from_arrays(
+            labels(), STRUCTURES, resolution=100, reference=labels(), hemispheres=ones
+        )
+        setattr(made, name, np.ones(shape, np.uint8))
+        found = made.check().select("shape-mismatch")
+        assert [one.severity for one in found] == ["error"]
+        assert not made.check().select("check-failed")
 
 
 def test_its_provenance_names_no_files(atlas: BrainGlobeAtlas) -> None:

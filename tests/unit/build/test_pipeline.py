@@ -79,6 +79,28 @@ def test_built_again_it_does_nothing(recipe: Write, tmp_path: Path) -> None:
     assert [*atlas.metadata["additional_references"]] == ["other"]
 
 
+def test_the_other_layout_is_built_beside_the_first(recipe: Write, tmp_path: Path) -> None:
+    """What was built from the same is no obstacle, and stays as it was."""
+    path, out = recipe(), tmp_path / "out"
+    first = pipeline.build(path, Wish(out, ("components",)))
+    manifest = (first.paths["components"] / "manifest.json").read_bytes()
+    second = pipeline.build(path, Wish(out))
+    assert second.is_new
+    assert second.paths["packaged"].is_dir()
+    assert (first.paths["components"] / "manifest.json").read_bytes() == manifest
+
+
+def test_what_was_damaged_is_replaced_on_demand(recipe: Write, tmp_path: Path) -> None:
+    """With overwrite a build is made again, though its record says that it was made."""
+    path, out = recipe(), tmp_path / "out"
+    volume = pipeline.build(path, Wish(out, ("packaged",))).paths["packaged"] / "annotation.tiff"
+    whole = volume.read_bytes()
+    volume.write_bytes(b"II*")
+    assert not pipeline.build(path, Wish(out, ("packaged",))).is_new
+    pipeline.build(path, Wish(out, ("packaged",), overwrite=True))
+    assert volume.read_bytes() == whole
+
+
 def test_levels_are_stored_and_packaged(recipe: Write, tmp_path: Path) -> None:
     """Coarser sizes that are asked for are levels of one store, and packages of their own."""
     space = '[space]\norientation = "asr"\nresolution_um = 100\nlevels_um = [200, 400]'

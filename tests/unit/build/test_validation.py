@@ -140,6 +140,7 @@ def _pinch(points, faces):
 
 DOCTORS = {
     "structure-entry": _structure(3, id="x"),
+    "root-acronym": _structure(0, acronym="brain"),
     "several-roots": _structure(1, structure_id_path=[8]),
     "cycle": _cycle,
     "missing-parent": _structure(4, structure_id_path=[997, 4711, 614454277]),

@@ -5,7 +5,7 @@ together there. It becomes one vertex where it can be drawn together without cha
 topology (it is a disc, a line or the like), and where the vertex lies within the tolerance of the
 plane through every vertex of the smoothed surface that it stands for, and they of the plane through
 it. It lies where those planes come closest to meeting. What would leave an edge of more than two
-triangles, or a triangle turned over, is not merged.
+triangles, a triangle turned over, or nothing of a small body, is not merged.
 
 Blocks lie on the grid of the whole volume, so that neighbours are cut alike.
 """
@@ -127,7 +127,10 @@ class _Merge:
         """Merge what fits, and take back what broke the surface."""
         faces = self._surface.faces
         for turn in range(_MOST_TURNS):
-            broken = self._broken(self._cut(faces), turned=turn < _TURNS)
+            triangles = self._cut(faces)
+            broken = self._broken(triangles, turned=turn < _TURNS)
+            if turn == 0:  # what is there then stays: later turns only take patches back
+                broken = np.union1d(broken, self._vanished(triangles))
             if not len(broken):
                 break
             faces = self._taken_back(broken)
@@ -150,6 +153,12 @@ class _Merge:
             parts.append(triangles[against].reshape(-1))
         broken = np.unique(np.concatenate(parts))
         return broken[broken < self._count]
+
+    def _vanished(self, triangles: Faces) -> npt.NDArray[np.integer]:
+        """Return the merged patches without a triangle: a small body became a point or a line."""
+        there = np.zeros(len(self._points), np.bool_)
+        there[triangles] = True
+        return np.flatnonzero(self._fits & ~there[: self._count])
 
     def _taken_back(self, broken: npt.NDArray[np.integer]) -> Faces:
         """Undo patches; return the faces there and around, where something may be wrong still."""

@@ -199,12 +199,6 @@ def _making(jobs: Sequence[Job], order: dict[str, Any], workers: int | None) -> 
     if count > 1 and len(jobs) > 1:
         yield from made_by_crew(jobs, order, count)
         return
-    maker = Maker(
-        Path(order["volume"]),
-        Path(order["target"]),
-        tuple(order["spacing_um"]),
-        Finish(**order["finish"]),
-        order["key"],
-    )
+    maker = Maker.ordered(order)
     for job in jobs:
         yield maker.make(job)

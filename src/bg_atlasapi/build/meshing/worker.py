@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from bg_atlasapi.build.meshing.one import Finish, mesh_of
 from bg_atlasapi.build.meshing.pinches import repeated_edges
@@ -50,6 +50,17 @@ class Maker:
         self._volume, self._target = MappedVolume(volume), target
         self._spacing_um, self._finish, self._key = spacing_um, finish, key
 
+    @classmethod
+    def ordered(cls, order: Mapping[str, Any]) -> Self:
+        """Return one for what holds for all jobs, in the form that goes to a worker."""
+        return cls(
+            Path(order["volume"]),
+            Path(order["target"]),
+            tuple(order["spacing_um"]),
+            Finish(**order["finish"]),
+            order["key"],
+        )
+
     def make(self, job: Job) -> MeshFacts:
         """Make one mesh and write it."""
         made = mesh_of(
@@ -84,13 +95,7 @@ def _facts(job: Job, mesh: TriangleMesh, voxels: int, raw_triangles: int) -> Mes
 
 def _answers(stream: TextIO) -> Iterator[dict[str, Any]]:
     order = json.loads(stream.readline())
-    maker = Maker(
-        Path(order["volume"]),
-        Path(order["target"]),
-        tuple(order["spacing_um"]),
-        Finish(**order["finish"]),
-        order["key"],
-    )
+    maker = Maker.ordered(order)
     for line in stream:
         try:
             job = json.loads(line)

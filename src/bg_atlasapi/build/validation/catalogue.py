@@ -94,6 +94,8 @@ _ROWS = (
      "Add a root whose structure_id_path holds only its own id."),
     ("several-roots", ERROR, STRUCTURES, "More than one structure is at the top.",
      "Put all but one below the root."),
+    ("root-acronym", WARNING, STRUCTURES, "No acronym is root: other tools do not open the atlas.",
+     "Give the structure at the top the acronym root."),
     ("cycle", ERROR, STRUCTURES, "Parents lead in a circle and never to the root.",
      "Correct the parents."),
     ("missing-parent", ERROR, STRUCTURES, "A structure's parent is not listed.",

@@ -17,13 +17,15 @@ from bg_atlasapi.build.validation.sides import check_sides
 from bg_atlasapi.build.validation.subject import Checked
 from bg_atlasapi.build.validation.tables import check_structures
 from bg_atlasapi.build.validation.template import check_references, check_template
-from bg_atlasapi.errors import AtlasError, Finding
+from bg_atlasapi.errors import AtlasError, Finding, InvalidAtlasError
 from bg_atlasapi.formats.checks import Check, no_check
 from bg_atlasapi.formats.registry import folder_of, open_atlas
 from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.volume import VolumeSource
 from bg_atlasapi.store.transfer.progress import Report, silent
 
 Question = Callable[[], Iterable[Finding]]
+_BY_LABELS = ("template", "meshes")  # compared with the annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,16 @@ def check_atlas(
         A tuple, the gravest first; never an error for what is wrong with the atlas.
     """
     checked = Checked(atlas)
+    template = None if atlas.metadata.get("has_template") is False else atlas.reference
     stages: list[tuple[str, Question]] = [
         ("structures", lambda: _structures(atlas, rows)),
         ("metadata", lambda: check_metadata(atlas.metadata, atlas.space.spacing_um, folder)),
+        ("annotation", lambda: _require_shape("hemispheres", atlas.hemispheres, atlas)),
         ("annotation", lambda: check_presence(checked)),
         ("annotation", lambda: check_size(checked)),
         ("annotation", lambda: check_sides(checked)),
         ("annotation", lambda: check_parts(checked)),
+        ("template", lambda: _require_shape("template", template, atlas)),
         ("template", lambda: check_template(checked)),
         ("references", lambda: check_references(checked)),
     ]
@@ -88,7 +93,7 @@ def check_atlas(
     broken: set[str] = set()
     for done, (where, question) in enumerate(stages):
         report("check", done, len(stages))
-        if where in broken or (where == "meshes" and "annotation" in broken):
+        if where in broken or (where in _BY_LABELS and "annotation" in broken):
             continue
         some, failed = _answer(where, question)
         findings += some
@@ -96,6 +101,14 @@ def check_atlas(
             broken.add(where)
     report("check", len(stages), len(stages))
     return Findings.of(findings)
+
+
+def _require_shape(name: str, volume: VolumeSource | None, atlas: Atlas) -> list[Finding]:
+    """Raise if a volume, which people may have assigned, does not cover the annotation."""
+    if volume is not None and tuple(volume.shape) != atlas.space.shape:
+        text = f"The {name} has the shape {tuple(volume.shape)}, the atlas {atlas.space.shape}."
+        raise InvalidAtlasError(name, [found("shape-mismatch", text, name)])
+    return []
 
 
 def _answer(where: str, question: Question) -> tuple[list[Finding], bool]:

@@ -15,6 +15,7 @@ from bg_atlasapi.errors import Finding
 from bg_atlasapi.model.preorder import MAX_ID
 
 _COLOURS = 3
+_ROOT = "root"  # what 1.x and brainglobe-atlasapi 3 look the root up by
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,9 @@ def _tree(rows: Sequence[_Row]) -> Iterator[Finding]:
         names = some([row.called for row in tops])
         text = f"{len(tops)} structures are at the top: {names}."
         yield found("several-roots", text, tops[1].called)
+    if tops and not any(row.acronym == _ROOT for row in rows):
+        text = f"The structure at the top is called {tops[0].called}, none has the acronym root."
+        yield found("root-acronym", text, tops[0].called)
     for row in first.values():
         parent = parents[row.id]
         if parent is not None and parent not in first:

@@ -77,6 +77,7 @@ def tree_of(entries: Sequence[Entry], taken: Collection[int], notes: Notes) -> T
         notes.note("root-added", f"it has no root; one was added above all, with id {number}.")
     parents = [root if p in {None, _LOST} else p for p in parents]
     parents[root] = None
+    listed[root] = _called_root(listed, root, notes)
     listed = _filled(listed, notes)
     rows = _rows(listed, parents, root, notes)
     _tell_crooked(listed, rows, notes)
@@ -258,6 +259,17 @@ def _root(listed: Sequence[Entry], parents: Sequence[int | None], notes: Notes) 
             notes.warning("tops-joined", message)
         return called[0]
     return None
+
+
+def _called_root(listed: Sequence[Entry], root: int, notes: Notes) -> Entry:
+    """Return the row of the root under the acronym that other libraries look it up by."""
+    entry = listed[root]
+    if any(one.acronym == _ROOT for one in listed):
+        return entry
+    if entry.acronym:
+        message = f"the acronym of the root became {_ROOT!r}, which 1.x needs; it was "
+        notes.note("root-renamed", f"{message}{entry.acronym[:60]!r}.", entry.where)
+    return replace(entry, acronym=_ROOT)
 
 
 def _filled(listed: Sequence[Entry], notes: Notes) -> list[Entry]:

@@ -50,6 +50,13 @@ def test_voxels_that_touch_along_an_edge_whose_ends_are_joined_stay_manifold():
     assert sound(made(mask).mesh)
 
 
+def test_a_small_body_is_not_simplified_away():
+    """Two voxels of which each half would become a point: nothing would lie between the two."""
+    mesh = made(np.ones((2, 1, 1)), (10, 10, 20), Finish(10.0, 20), (0, 3, 1)).mesh
+    assert sound(mesh)
+    assert set(mesh.triangles.reshape(-1)) == set(range(len(mesh.points)))
+
+
 @pytest.mark.parametrize("axis", range(3))
 def test_a_chain_of_such_edges_in_one_square_is_settled_too(axis):
     """Squares that meet two of these edges are parted one after the other."""

@@ -157,7 +157,7 @@ def test_parents_are_ids_acronyms_or_names(tmp_path: Path, by: str) -> None:
         cells.append(f"{number},{name},{acronym},{stated}")
     table = read(tmp_path, "\n".join(cells))
     assert [row["structure_id_path"] for row in table.rows] == [[10], [10, 20], [10, 20, 30]]
-    assert codes(table) == ["colours-made"]
+    assert codes(table) == ["root-renamed", "colours-made"]
     assert table.made_ids == ()
 
 
@@ -242,9 +242,12 @@ def test_roots(tmp_path: Path) -> None:
     named = read(tmp_path, flat.format("50,Root"))
     assert named.made_ids == ()
     assert [row["structure_id_path"] for row in named.rows] == [[50], [50, 1], [50, 2]]
+    assert (named.rows[0]["acronym"], named.rows[0]["name"]) == ("root", "Root")
     several = read(tmp_path, "id,name,parent\n1,root,\n2,A,1\n3,B,\n")
     assert "tops-joined" in codes(several)
     assert by_id(several)[3]["structure_id_path"] == [1, 3]
+    brain = read(tmp_path, "id,name,parent\n1,Brain,\n2,A,1\n")
+    assert brain.rows[0]["acronym"] == "root"  # other libraries do not open an atlas without one
     forest = read(tmp_path, "id,name,parent\n1,A,\n2,B,1\n3,C,\n")
     assert forest.made_ids == (997,)
     assert by_id(forest)[2]["structure_id_path"] == [997, 1, 2]
