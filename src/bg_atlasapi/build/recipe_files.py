@@ -107,7 +107,7 @@ def check_files(recipe: Recipe, findings: list[Finding] | None = None) -> Checke
         What is known already.
     """
     findings = findings or []
-    missing = {one.where.split(".")[0] for one in findings if one.code == "source-missing"}
+    missing = {one.where.split(".")[0] for one in findings if one.where.endswith(".path")}
     spaces: dict[str, CoordinateSpace] = {}
     for volume in recipe.volumes:
         if volume.source.path is not None and volume.source.key not in missing:
