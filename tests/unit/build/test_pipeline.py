@@ -271,6 +271,25 @@ def test_the_same_words_of_two_files_are_two_findings(recipe: Write, tmp_path: P
     assert [one.partition(", ")[2] for one in places] == ["template", "table"]
 
 
+@pytest.mark.parametrize("levels", ["[[200, 100, 100], [200, 200, 200]]", "[[100, 200, 200]]"])
+def test_levels_of_one_name_do_not_overwrite_each_other(recipe: Write, levels: str) -> None:
+    """Atlases are named by their first voxel size, so no two levels may share it."""
+    space = f'[space]\norientation = "asr"\nresolution_um = 100\nlevels_um = {levels}'
+    (error,) = [
+        one for one in recipe_files.check(recipe(space=space)).findings if one.severity == "error"
+    ]
+    assert (error.code, "would be called" in error.message) == ("level-size", True)
+
+
+def test_nothing_is_not_accepted(recipe: Write) -> None:
+    """Accepting that a source cannot be read does not make an atlas of it."""
+    head = 'name = "boxes"\nversion = "1.0"\naccept = ["source-unreadable", "source-missing"]'
+    for source in ("table.csv", "none.npy"):
+        path = recipe(head=head, annotation=f'[annotation]\npath = "{source}"')
+        with pytest.raises(InvalidRecipeError):
+            recipe_files.check(path).raise_errors()
+
+
 def test_a_full_disk_is_told_as_one(recipe: Write, tmp_path: Path) -> None:
     """Writing an array that falls short, which numpy tells in words alone, is a full disk."""
     resource = pytest.importorskip("resource")
