@@ -264,7 +264,11 @@ def _stop_at_errors(run: _Run) -> None:
 
 
 def _without_repeats(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple({(one.code, one.message): one for one in findings}.values())
+    """Leave out what was told before: of the recipe with its line, of what was read without."""
+    told: dict[tuple[str, str, str], Finding] = {}
+    for one in findings:
+        told.setdefault((one.code, one.message, one.where.rpartition(", ")[2]), one)
+    return tuple(told.values())
 
 
 def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:

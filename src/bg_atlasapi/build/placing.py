@@ -121,6 +121,8 @@ def placed(
             f"{where} does not say how its axes lie; state its orientation: the side of index 0 of "
             'each axis, such as "asr" (anterior, superior, right).'
         )
+        if sizes is None:
+            message += " Nor does it say how large its voxels are; state the voxel size in µm."
         raise InvalidInputError(message)
     if sizes is None:
         message = f"{where} does not say how large its voxels are; state the voxel size in µm."

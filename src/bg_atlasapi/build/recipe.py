@@ -7,6 +7,7 @@ heavy; ``check`` also looks at the headers of its files. What keys there are is 
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -354,7 +355,8 @@ def _recipe(path: Path, folder: Path, stated: Mapping[str, Any]) -> Recipe:
 
 def _source(key: str, stated: Mapping[str, Any], folder: Path) -> SourceFile:
     path = stated.get("path")
-    whole = None if path is None else folder / Path(path).expanduser()
+    # Path.expanduser raises where there is no such user; here "~name" stays, a file like any other.
+    whole = None if path is None else folder / os.path.expanduser(path)  # noqa: PTH111
     text = stated["url"] if path is None else path
     return SourceFile(key, whole, stated.get("url"), stated.get("sha256"), text)
 

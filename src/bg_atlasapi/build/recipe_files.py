@@ -25,6 +25,11 @@ TARGET = "asr"
 _HASHED_AT_ONCE = 128 << 20
 # What a header that says nothing else may be off by: NIfTI keeps sizes as 32-bit floats.
 _NEARLY = 1e-4
+# With these there is nothing to build, whatever a recipe accepts.
+_FATAL = {
+    *("source-missing", "source-unreadable", "source-changed", "shape-mismatch", "level-size"),
+    *("empty", "no-labels"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def check_files(recipe: Recipe, findings: list[Finding] | None = None) -> Checke
         What is known already.
     """
     findings = findings or []
-    missing = {one.where.split(".")[0] for one in findings if one.code == "source-missing"}
+    missing = {one.where.split(".")[0] for one in findings if one.where.endswith(".path")}
     spaces: dict[str, CoordinateSpace] = {}
     for volume in recipe.volumes:
         if volume.source.path is not None and volume.source.key not in missing:
@@ -125,8 +130,9 @@ def check_files(recipe: Recipe, findings: list[Finding] | None = None) -> Checke
 
 
 def accepted(finding: Finding, recipe: Recipe) -> Finding:
-    """Return a finding, as a warning if the recipe accepts its code."""
-    if finding.severity == "error" and finding.code in recipe.accept:
+    """Return a finding, as a warning if the recipe accepts its code and anything can come of it."""
+    acceptable = finding.code in recipe.accept and finding.code not in _FATAL
+    if finding.severity == "error" and acceptable:
         return replace(finding, severity="warning")
     return finding
 
@@ -194,6 +200,12 @@ def _of_spaces(recipe: Recipe, spaces: Mapping[str, CoordinateSpace]) -> Iterato
             text = f"It has voxels of {_sizes(other.spacing_um)} µm, "
             text += f"the annotation of {_sizes(own.spacing_um)} µm."
             yield Finding("resolution-mismatch", text, "error", volume.source.key)
+    yield from _of_levels(recipe, own)
+
+
+def _of_levels(recipe: Recipe, own: CoordinateSpace) -> Iterator[Finding]:
+    """Yield levels that cannot be made, or would overwrite each other."""
+    taken = {f"{own.spacing_um[0]:g}"}
     for level in recipe.levels_um:
         factors = [a / b for a, b in zip(level, own.spacing_um, strict=True)]
         if not all(abs(f - round(f)) < _NEARLY and round(f) >= 1 for f in factors) or not any(
@@ -203,6 +215,13 @@ def _of_spaces(recipe: Recipe, spaces: Mapping[str, CoordinateSpace]) -> Iterato
                 f"A level of {_sizes(level)} µm is no whole multiple of {_sizes(own.spacing_um)}."
             )
             yield Finding("level-size", text, "error", "space.levels_um")
+        elif f"{level[0]:g}" in taken:
+            text = (
+                f"The level of {_sizes(level)} µm would be called {recipe.name}_{level[0]:g}um, as "
+                "another: atlases are named by their first voxel size."
+            )
+            yield Finding("level-size", text, "error", "space.levels_um")
+        taken.add(f"{level[0]:g}")
 
 
 def table_of(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bg_atlasapi.build.recipe import Recipe, SourceFile
-from bg_atlasapi.errors import Finding, InvalidRecipeError
+from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
 from bg_atlasapi.store.inventory import sha256_of
 from bg_atlasapi.store.transfer import files
 from bg_atlasapi.store.transfer.progress import Report, silent
@@ -64,8 +64,16 @@ def bring(recipe: Recipe, folder: Path, report: Report = silent) -> dict[str, tu
 
 
 def absent(source: SourceFile) -> Iterator[Finding]:
-    """Yield a finding if a file of this machine is not there."""
-    if source.path is not None and not is_there(source.path):
+    """Yield a finding if a file of this machine is not there, or an address names none."""
+    if source.path is None:
+        try:
+            file_at(source.url or "")
+        except InvalidInputError as error:
+            yield Finding("wrong-value", str(error), "error", f"{source.key}.url")
+    elif source.path.exists() and not (source.path.is_file() or source.path.is_dir()):
+        text = f"{source.stated} is neither a file nor a folder: a pipe or a device never ends."
+        yield Finding("source-unreadable", text, "error", f"{source.key}.path")
+    elif not is_there(source.path):
         text = f"There is no file {source.path}."
         mend = "Paths start from the folder of the recipe; name another with --sources."
         yield Finding("source-missing", text, "error", f"{source.key}.path", mend)

@@ -120,10 +120,12 @@ def peek_volume(path: str | Path) -> VolumePeek:
     Raises
     ------
     InvalidInputError
-        If there is none, it is of no kind that is known, or its header is damaged.
+        If there is none, it is of no kind that is known, its header is damaged, or it holds no
+        numbers.
     """
     image = open_stored(path)
     source = image.source
+    check_type(source, f"file {image.where}")
     shape = tuple(int(length) for length in source.shape)
     return VolumePeek(
         Path(path),

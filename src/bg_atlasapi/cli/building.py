@@ -272,10 +272,9 @@ def _show_findings(findings: Sequence[Finding]) -> None:
     """Say what was noticed, on standard error: it is not the answer."""
     told: dict[str, list[Finding]] = {}
     for one in findings:
-        told.setdefault(one.code, []).append(one)
+        if one.severity != "note":
+            told.setdefault(one.code, []).append(one)
     for code, some in told.items():
-        if some[0].severity == "note":
-            continue
         for one in some[:_SHOWN]:
             where = f"{one.where}: " if one.where and one.where not in one.message else ""
             mend = f" {one.mend}" if one.mend else ""

@@ -62,11 +62,18 @@ def validate(
     if as_json:
         print_json(_row(verdict, path, written))
     else:
-        click.echo(f"{path.name or path}: {verdict.findings.text()}")
+        click.echo(f"{_title(path)}: {verdict.findings.text()}")
         if written:
             click.echo(f"\nReport: {written}")
     if not verdict.findings.ok:
         raise click.exceptions.Exit(INVALID_ATLAS)
+
+
+def _title(path: Path) -> str:
+    """Return what to call an atlas: in the component store, a folder is named after a version."""
+    if path.parent.parent.name == "atlases":
+        return f"{path.parent.name} {path.name.replace('_', '.')}"
+    return path.name or str(path)
 
 
 def _place(name: str, version: str | None) -> Path:

@@ -156,7 +156,11 @@ def _open_folder(path: Path, spacing_um: Sequence[float] | None) -> StoredImage:
 def open_npy(path: Path) -> StoredImage:
     """Open an array of numpy, mapped."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OverflowError, TypeError) as error:
+        message = f"{path} is cut short, or its header is wrong: no file holds what it speaks of."
+        raise InvalidInputError(message) from error
     except ValueError as error:
         if "Python objects" not in str(error):
             raise

@@ -78,7 +78,8 @@ def open_nrrd(path: Path) -> StoredImage:
         header = nrrd.read_header(lines)
         sizes = tuple(int(size) for size in header["sizes"])
     except Exception as error:  # pynrrd meets bytes it does not expect in many ways
-        message = f"{path} is no NRRD file, or it is damaged ({error})."
+        reason = str(error) or "it has no header"
+        message = f"{path} is no NRRD file, or it is damaged ({reason})."
         raise InvalidInputError(message) from error
     if len(sizes) != header.get("dimension"):
         message = f"{path} states {header.get('dimension')} axes, but the sizes of {len(sizes)}."

@@ -18,6 +18,7 @@ from bg_atlasapi.store.transfer.progress import Report
 from bg_atlasapi.store.transport import http
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.zst", ".tar.xz", ".tar.bz2", ".zip")
+_SHOWN = 10
 
 
 def names_a_file(address: str) -> bool:
@@ -82,7 +83,8 @@ def _release(remote: Remote, offered: list[str], name: str | None) -> Release:
     where = http.without_login(remote.address)
     if name is None:
         if len(offered) > 1:
-            shown = ", ".join(offered[:10])
+            more = f" and {len(offered) - _SHOWN} more" if len(offered) > _SHOWN else ""
+            shown = ", ".join(offered[:_SHOWN]) + more
             message = f"{where} holds several atlases; say which with --name: {shown}."
             raise InvalidInputError(message)
         name = offered[0]

@@ -19,6 +19,7 @@ from bg_atlasapi.errors import (
     InvalidAtlasError,
     InvalidInputError,
     InvalidRecipeError,
+    StorageError,
     UnknownAtlasError,
 )
 from bg_atlasapi.formats import registry
@@ -262,6 +263,67 @@ def test_sources_are_downloaded_once_and_checked(recipe: Write, tmp_path: Path) 
         wrong = source.replace(digest, "0" * 64)
         with pytest.raises(ChecksumError):
             pipeline.build(recipe(annotation=wrong), Wish(tmp_path / "other", ("packaged",)))
+
+
+@pytest.mark.parametrize("name", ["%2e%2e%2f%2e%2e%2fevil.npy", "..%5cevil.npy", "%2e%2e", "a%00b"])
+def test_an_address_writes_nowhere_else(recipe: Write, tmp_path: Path, name: str) -> None:
+    """A name that decodes to a way out of the build's folder is a finding, before any download."""
+    source = f'[annotation]\nurl = "http://127.0.0.1:9/{name}"\nsha256 = "{"0" * 64}"'
+    with pytest.raises(InvalidRecipeError, match=r"annotation\.url: .*names no file"):
+        pipeline.build(recipe(annotation=source), Wish(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_pipes_and_other_people_are_findings(recipe: Write, tmp_path: Path) -> None:
+    """A pipe would never end, and a home that nobody has is a file that is not there."""
+    path = recipe(
+        template='[template]\npath = "~nobody-of-this-name/template.npy"',
+        table='[table]\npath = "/dev/zero"',
+    )
+    with pytest.raises(InvalidRecipeError) as caught:
+        pipeline.build(path, Wish(tmp_path / "out"))
+    errors = [one for one in caught.value.findings if one.severity == "error"]
+    assert [one.code for one in errors] == ["source-missing", "source-unreadable"]
+
+
+def test_the_same_words_of_two_files_are_two_findings(recipe: Write, tmp_path: Path) -> None:
+    """Of three files without a hash, each is named, and once."""
+    built = pipeline.build(recipe(), Wish(tmp_path / "out", ("packaged",)))
+    places = [one.where for one in built.findings if one.code == "source-unhashed"]
+    assert [one.partition(", ")[2] for one in places] == ["template", "table"]
+
+
+@pytest.mark.parametrize("levels", ["[[200, 100, 100], [200, 200, 200]]", "[[100, 200, 200]]"])
+def test_levels_of_one_name_do_not_overwrite_each_other(recipe: Write, levels: str) -> None:
+    """Atlases are named by their first voxel size, so no two levels may share it."""
+    space = f'[space]\norientation = "asr"\nresolution_um = 100\nlevels_um = {levels}'
+    (error,) = [
+        one for one in recipe_files.check(recipe(space=space)).findings if one.severity == "error"
+    ]
+    assert (error.code, "would be called" in error.message) == ("level-size", True)
+
+
+def test_nothing_is_not_accepted(recipe: Write) -> None:
+    """Accepting that a source cannot be read does not make an atlas of it."""
+    head = 'name = "boxes"\nversion = "1.0"\naccept = ["source-unreadable", "source-missing"]'
+    for source in ("table.csv", "none.npy"):
+        path = recipe(head=head, annotation=f'[annotation]\npath = "{source}"')
+        with pytest.raises(InvalidRecipeError):
+            recipe_files.check(path).raise_errors()
+
+
+def test_a_full_disk_is_told_as_one(recipe: Write, tmp_path: Path) -> None:
+    """Writing an array that falls short, which numpy tells in words alone, is a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = recipe()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="full"):
+            pipeline.build(path, Wish(tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    pipeline.build(path, Wish(tmp_path / "out"))
 
 
 def test_a_built_folder_is_published_by_any_server(recipe: Write, tmp_path: Path) -> None:

@@ -410,6 +410,20 @@ def test_what_is_no_volume_is_refused(tmp_path: Path) -> None:
     assert np.array_equal(read_volume(tmp_path / "x.nii").array, values())
 
 
+def test_what_holds_no_numbers_shows_in_the_header(tmp_path: Path) -> None:
+    """A recipe is told before anything is read: of texts, and of more than any file holds."""
+    np.save(tmp_path / "x.npy", np.full(SHAPE, "a"))
+    with pytest.raises(InvalidInputError, match="real numbers"):
+        peek_volume(tmp_path / "x.npy")
+    for length in (9_999_999, 2**32, 2**62):
+        shape = {"descr": "<u4", "fortran_order": False, "shape": (length, length, length)}
+        with (tmp_path / "x.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, shape)
+            file.write(bytes(100))
+        with pytest.raises(InvalidInputError, match="cut short"):
+            peek_volume(tmp_path / "x.npy")
+
+
 def test_sform_and_qform_that_disagree_are_told(tmp_path: Path) -> None:
     """The trap of left and right: both matrices are sound and say the opposite."""
     image = nibabel.Nifti1Image(values(), affine_of("lpi"))
