@@ -102,6 +102,7 @@ export class Pane {
             this.atlas.about.sides_stored ? this.planes.sides(axis, index) : null,
           ]);
           this.direction = current && index < current.index ? -1 : 1;
+          this.stepped = current !== null && Math.abs(index - current.index) <= 3;
           this.shown = { index, reference, labels, grey, sides };
         }
         this.repaint();
@@ -164,14 +165,23 @@ export class Pane {
     screen.stroke(onScreen(this.edges.chosen));
   }
 
+  private later = 0;
+  private stepped = false;
+
+  /** Fetch neighbours: at once while somebody steps, else when the slice rests, lest it delay a jump. */
   private prefetch(): void {
+    window.clearTimeout(this.later);
     if (!this.ahead) return;
-    const { index, direction } = this;
+    const { direction } = this;
+    if (this.stepped) this.fetch([direction, 2 * direction]);
+    this.later = window.setTimeout(() => this.fetch([direction, 2 * direction, 3 * direction, -direction]), 250);
+  }
+
+  private fetch(steps: number[]): void {
     const { axis } = this.view;
-    const length = this.atlas.shape[axis];
-    for (const step of [direction, 2 * direction, 3 * direction, -direction]) {
-      const next = index + step;
-      if (next < 0 || next >= length) continue;
+    for (const step of steps) {
+      const next = this.index + step;
+      if (next < 0 || next >= this.atlas.shape[axis]) continue;
       this.planes.labels(axis, next).catch(() => undefined);
       this.planes.grey(this.store.state.reference, axis, next).catch(() => undefined);
     }

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_SLAB = 16  # planes that are packed together
+_SLAB = 8  # planes that are packed together
 _BLOCK = 8  # planes that are read together: of the labels of a 10 µm mouse 34 MB
 _TOGETHER = 8  # planes across an axis that are packed together
 _ROOM = 4  # times the size of a file that must be free to write it
