@@ -32,12 +32,14 @@ HEATMAP = peers.Peer(
 VALUES = {"TH": 1.2, "HY": 0.5, "HIP": 3.0, "VISp": 2.2, "CB": 0.1, "SSp": 2.7, "MB": 1.9}
 VALUES |= {"RSP": 0.7}
 COLD_BAR_S, TIMES_BAR = 1.0, 10.0
+_FLOOR = "floor: an empty figure, a colour bar"
 
 OURS_BEFORE = """
 import json, sys, time
 import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot
+import tifffile
 from bg_atlasapi import view
 from bg_atlasapi.core import Atlas
 view.plot
@@ -53,22 +55,49 @@ OURS = {
         'atlas.plot("coronal", 7000, values=json.loads(sys.argv[3]), labels=False,'
         " image=None, width=9).figure.canvas.draw()"
     ),
+    "values, twelve slices": (
+        'atlas.plot("coronal", range(2000, 11600, 800), values=json.loads(sys.argv[3]),'
+        " labels=False, image=None, width=12)[0].figure.canvas.draw()"
+    ),
 }
-THEIRS = """
+# What any figure with a colour bar takes, whoever draws it.
+FLOOR = """
+import json, time
+import matplotlib
+matplotlib.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.cm import ScalarMappable
+began = time.perf_counter()
+figure, axes = plt.subplots(figsize=(9, 6))
+axes.set_title("nothing")
+figure.colorbar(ScalarMappable(), ax=axes)
+figure.canvas.draw()
+print(json.dumps({"asked": time.perf_counter() - began}))
+"""
+THEIRS_BEFORE = """
 import json, sys, time
 import matplotlib
 matplotlib.use("agg")
+from matplotlib import pyplot as plt
 import brainrender
 brainrender.settings.OFFSCREEN = True
 import brainglobe_heatmap
+def heatmap(place):
+    return brainglobe_heatmap.Heatmap(
+        json.loads(sys.argv[3]), position=place, orientation="frontal",
+        atlas_name="allen_mouse_100um", format="2D", check_latest=False,
+    )
 began = time.perf_counter()
-heatmap = brainglobe_heatmap.Heatmap(
-    json.loads(sys.argv[3]), position=7000, orientation="frontal",
-    atlas_name="allen_mouse_100um", format="2D", check_latest=False,
-)
-heatmap.show().canvas.draw()
-print(json.dumps({"asked": time.perf_counter() - began}))
 """
+THEIRS = {
+    "values": "heatmap(7000).show().canvas.draw()",
+    "values, twelve slices": (
+        "figure, axes = plt.subplots(3, 4, figsize=(12, 9))\n"
+        "for place, one in zip(range(2000, 11600, 800), axes.flat):\n"
+        "    heatmap(place).plot_subplot(figure, one)\n"
+        "figure.canvas.draw()"
+    ),
+}
 CONFIG = """[default_dirs]
 brainglobe_dir = {store}
 interm_download_dir = {store}
@@ -124,11 +153,13 @@ def _measured(rounds: int, cache: Path, atlases: data.Atlases, folder: Path) -> 
             for name, atlas in (("25", fine), ("100", coarse)):
                 found = timed(here, ours(task), mine, atlas, out)
                 runs.setdefault(f"{task}, {name} µm", []).append(found)
+        runs.setdefault(_FLOOR, []).append(timed(here, FLOOR, mine))
         if theirs is not None:
             python, env = theirs
-            runs.setdefault("brainglobe-heatmap, 100 µm", []).append(
-                timed(python, THEIRS, env, coarse, out)
-            )
+            for task, script in THEIRS.items():
+                end = "\nprint(json.dumps({'asked': time.perf_counter() - began}))"
+                found = timed(python, THEIRS_BEFORE + script + end, env, coarse, out)
+                runs.setdefault(f"brainglobe-heatmap: {task}", []).append(found)
     medians = {}
     for name, times in runs.items():
         medians[name] = statistics.median(asked for asked, _ in times)
@@ -140,9 +171,11 @@ def _measured(rounds: int, cache: Path, atlases: data.Atlases, folder: Path) -> 
     if theirs is None:
         print("brainglobe-heatmap could not be installed: not compared.")
         return 0 if met else 1
-    ratio = medians["brainglobe-heatmap, 100 µm"] / medians["values, 100 µm"]
-    print(f"the same values: {ratio:.1f} times as fast, bar {TIMES_BAR:g}")
-    return 0 if met and ratio >= TIMES_BAR else 1
+    ratios = {}
+    for task in THEIRS:
+        ratios[task] = medians[f"brainglobe-heatmap: {task}"] / medians[f"{task}, 100 µm"]
+        print(f"{task}: {ratios[task]:.1f} times as fast as brainglobe-heatmap, bar {TIMES_BAR:g}")
+    return 0 if met and min(ratios.values()) >= TIMES_BAR else 1
 
 
 def _peer(cache: Path, store: Path, folder: Path) -> tuple[Path, dict[str, str]] | None:
