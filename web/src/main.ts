@@ -269,7 +269,7 @@ class Viewer {
   private slabLater(pane: Pane): void {
     window.clearTimeout(this.waiting.get(pane));
     const later = () => this.solid?.slab(pane, this.store.state.slicesIn3d);
-    this.waiting.set(pane, window.setTimeout(later, 120));
+    this.waiting.set(pane, window.setTimeout(later, 250));
   }
 
   private saying = 0;

@@ -39,6 +39,7 @@ export interface SolidEvents {
 
 const MOVED = 4;
 const FIELD = 32; // degrees
+const TEXTURE = 640; // pixels; a slice of 10 µm has more than the view shows
 
 export class Solid {
   private readonly renderer: WebGLRenderer;
@@ -181,7 +182,11 @@ export class Solid {
   slab(pane: Pane, visible: boolean): void {
     let slab = this.slabs.get(pane);
     if (!slab) {
-      const texture = new CanvasTexture(pane.picture);
+      const part = Math.min(1, TEXTURE / Math.max(pane.picture.width, pane.picture.height));
+      const small = document.createElement("canvas");
+      small.width = Math.round(pane.picture.width * part);
+      small.height = Math.round(pane.picture.height * part);
+      const texture = new CanvasTexture(small);
       texture.colorSpace = SRGBColorSpace;
       texture.generateMipmaps = false;
       texture.minFilter = texture.magFilter = LinearFilter;
@@ -207,7 +212,12 @@ export class Solid {
     if (visible && pane.shown) {
       slab.geometry.setAttribute("position", new BufferAttribute(this.corners(pane), 3));
       slab.geometry.computeBoundingSphere();
-      material.map!.needsUpdate = true;
+      const texture = material.map as CanvasTexture<HTMLCanvasElement>;
+      const small = texture.image;
+      const pen = small.getContext("2d")!;
+      pen.clearRect(0, 0, small.width, small.height);
+      pen.drawImage(pane.picture, 0, 0, small.width, small.height);
+      texture.needsUpdate = true;
     }
     this.render();
   }
