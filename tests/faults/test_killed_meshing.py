@@ -77,7 +77,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_in_the_same_bytes(tmp_path, whole
         time.sleep(0.002)
     process.kill()
     process.wait()
-    time.sleep(0.5)  # workers end when their input does
+    _wait_for_the_end_of(process.pid)  # workers end when their input does
     there = files(tmp_path)
     assert len(there) >= wanted
     assert all(data == whole[name] for name, data in there.items())
@@ -95,10 +95,14 @@ def test_workers_do_not_outlive_who_started_them(tmp_path):
         time.sleep(0.002)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and _group_lives(process.pid):
-        time.sleep(0.05)
+    _wait_for_the_end_of(process.pid)
     assert not _group_lives(process.pid)
+
+
+def _wait_for_the_end_of(group: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _group_lives(group):
+        time.sleep(0.05)
 
 
 def _group_lives(group: int) -> bool:
