@@ -18,6 +18,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("USERPROFILE", str(home))
     for name in [one for one in os.environ if one.startswith(("BRAINGLOBE_", "AWS_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("MPLBACKEND", "agg")  # plots open no window
     monkeypatch.delenv("COLUMNS", raising=False)  # tables are as wide as they need to be
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)

@@ -50,6 +50,13 @@ V3 = Peer(
     ("brainglobe-atlasapi>=3,<4", "pandas<3.1"),
     "brainglobe_atlasapi",
 )
+# Packaging atlases needs 50 packages more.
+V3_MAKING = Peer(
+    "v3-atlasgen",
+    "brainglobe-atlasapi",
+    ("brainglobe-atlasapi[atlasgen]>=3,<4", "pandas<3.1"),
+    "brainglobe_atlasapi",
+)
 OURS = Peer("ours", "bg-atlasapi", (str(CHECKOUT), "pynrrd>=1.0"), "bg_atlasapi")
 
 

@@ -128,11 +128,18 @@ class BrainGlobeAtlas(core.Atlas):
             found, level = self._install_or_derive(atlas_name, version, resolution, finer)
         self.atlas_name = found.name
         super().__init__(found.path, resolution=level)
-        if check_latest and found.layer != cache.EMBEDDED:
+        if check_latest and found.layer != cache.EMBEDDED and not self._is_custom:
             newer.look_later(self._addresses, self._layers, found.name, found.version)
 
     @property
+    def _is_custom(self) -> bool:
+        """Whether nobody publishes this atlas, so that nobody is asked for a newer one."""
+        return bool(self.metadata.get("custom"))
+
+    @property
     def _addresses(self) -> tuple[str, ...]:
+        if self._is_custom and self._remotes is None:
+            return ()
         return settings.remotes(self._remotes, self._config_dir).value
 
     def _library(self) -> Library:
@@ -205,6 +212,15 @@ class BrainGlobeAtlas(core.Atlas):
         atlas.fn_update = None
         return atlas
 
+    def _set_up_in_memory(self) -> None:
+        effective = settings.resolve()
+        self.atlas_name, _ = self._identity()
+        self.brainglobe_dir = effective.brainglobe_dir.value
+        self.interm_download_dir = effective.interm_download_dir.value
+        self._layers, self._config_dir, self._remotes = effective.layers.value, None, None
+        self._only = None
+        self.fn_update = None
+
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "fn_update": None}  # a callback stays where it was made
 
@@ -232,6 +248,8 @@ class BrainGlobeAtlas(core.Atlas):
         """Where the newest version can be downloaded; None if no remote can be asked or has it."""
         from bg_atlasapi.store import lifecycle
 
+        if not self._addresses:
+            return None
         try:
             return lifecycle.newest_release(self._library(), self.atlas_name).url
         except (RemoteError, UnknownAtlasError):

@@ -4,7 +4,8 @@
 
     AtlasError
     ├─ InvalidInputError(ValueError)          an argument that cannot be understood
-    │  └─ AlreadyThereError(FileExistsError)  something is in the way of what was to be written
+    │  ├─ AlreadyThereError(FileExistsError)  something is in the way of what was to be written
+    │  └─ InvalidRecipeError                  a recipe of an atlas; carries every finding
     ├─ UnknownAtlasError(ValueError)          close matches; how to list
     ├─ UnknownStructureError(KeyError)        close matches; readable str()
     ├─ UnknownVolumeError(KeyError)           which volumes there are
@@ -42,7 +43,8 @@ class Finding:
     message
         One sentence for people: what, where, expected against found.
     severity
-        ``"error"`` when the atlas cannot be used as it is, else ``"warning"``.
+        ``"error"`` when the atlas cannot be used as it is, ``"warning"`` when something is likely
+        not as it was meant, ``"note"`` when it is just worth knowing.
     where
         The structure, file, key or line it is about; empty for the whole atlas.
     mend
@@ -69,6 +71,39 @@ class InvalidInputError(AtlasError, ValueError):
 
 class AlreadyThereError(InvalidInputError, FileExistsError):
     """Something lies where something new was to be written, and may not be replaced."""
+
+
+class InvalidRecipeError(InvalidInputError):
+    """A recipe cannot be built as it is; every finding is listed.
+
+    Parameters
+    ----------
+    where
+        The recipe.
+    findings
+        What is wrong, in the order of the file, and what else was noticed.
+    """
+
+    def __init__(self, where: object, findings: Sequence[Finding]) -> None:
+        super().__init__(where, findings)
+        self.where = where
+        self.findings = tuple(findings)
+
+    def __str__(self) -> str:
+        errors = [one for one in self.findings if one.severity == "error"]
+        lines = "".join(f"\n  - {_placed(finding)}" for finding in errors)
+        return f"{self.where} cannot be built, {_counted(len(errors))}:{lines}"
+
+
+def _counted(number: int) -> str:
+    return "1 finding" if number == 1 else f"{number} findings"
+
+
+def _placed(finding: Finding) -> str:
+    """Return a finding with its place and what to do."""
+    where = f"{finding.where}: " if finding.where else ""
+    mend = f" {finding.mend}" if finding.mend else ""
+    return f"{where}{finding.message}{mend} [{finding.code}]"
 
 
 class UnknownAtlasError(AtlasError, ValueError):

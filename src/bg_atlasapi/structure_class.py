@@ -23,6 +23,7 @@ from bg_atlasapi.structure_tree_util import get_structures_tree, tree_of  # noqa
 
 if TYPE_CHECKING:
     import meshio
+    from rich.text import Text
     from treelib import Tree
 
 
@@ -256,7 +257,17 @@ class StructuresDict(UserDict[int, Structure]):
         return iter(self.data)
 
     def __repr__(self) -> str:
-        return str(self.tree.show(stdout=False))
+        from bg_atlasapi.view import trees
+
+        return trees.plain(self.terminology)
+
+    def __rich_console__(self, *_args: object) -> Iterator[Text]:
+        """Show the hierarchy to rich: in colours, with names."""
+        from bg_atlasapi.view import trees
+
+        for line in trees.coloured(self.terminology):
+            line.end = "\n"
+            yield line
 
     def by_code(self, code: int) -> Structure:
         """Return the structure of a code."""

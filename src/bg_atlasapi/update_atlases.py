@@ -321,13 +321,18 @@ def bundle_atlas(
         return bundles.bundle_atlas(_library(brainglobe_dir), atlas_name, target, version, report)
 
 
-def add_atlas(source: PathLike, *, brainglobe_dir: Folders = None) -> InstalledAtlas:
+def add_atlas(
+    source: PathLike, *, name: str | None = None, brainglobe_dir: Folders = None
+) -> InstalledAtlas:
     """Install an atlas from a file, a folder or an address, without any remote.
 
     Parameters
     ----------
     source
-        A bundle or archive (path or URL), an unpacked package, or a component atlas.
+        A bundle or archive (path or URL), an unpacked package, a component atlas, or the address
+        of a published folder of atlases.
+    name
+        Which of the atlases that are published at an address.
     brainglobe_dir
         As in ``install_atlas``.
 
@@ -348,7 +353,7 @@ def add_atlas(source: PathLike, *, brainglobe_dir: Folders = None) -> InstalledA
     from bg_atlasapi.store import bundles
 
     with progress_bar.shown() as report:
-        return bundles.add_atlas(_library(brainglobe_dir), str(source), report)
+        return bundles.add_atlas(_library(brainglobe_dir), str(source), report, name)
 
 
 def atlas_info(

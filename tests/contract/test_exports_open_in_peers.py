@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.core import Atlas
 from bg_atlasapi.testing import tiny_components, tiny_package
 
@@ -129,3 +130,46 @@ def test_the_real_atlas_opens_in_both(
     store.export(tmp_path / "v1", format="packaged")
     compare(ours, *asked("V3", tmp_path / "v3", "allen_mouse_100um"), 1.2)
     compare(ours, *asked("V1", tmp_path / "v1", "allen_mouse_100um"), 1.2)
+
+
+RECIPE = """
+name = "boxes"
+version = "1.0"
+species = "Mus musculus"
+[space]
+orientation = "asr"
+resolution_um = 100
+levels_um = [200]
+[annotation]
+path = "labels.npy"
+[template]
+path = "template.npy"
+[table]
+path = "table.tsv"
+[meshes]
+build = false
+"""
+
+
+@pytest.mark.parametrize("size", [100, 200])
+@pytest.mark.parametrize("kind", ["V3", "V1"])
+def test_what_is_built_opens_in_the_peers(
+    asked: Asked, tmp_path: Path, kind: str, size: int
+) -> None:
+    """Each level of a build opens in 3.x from the store and in 1.0.3 as a package."""
+    from bg_atlasapi.build import pipeline
+
+    labels = np.zeros((12, 10, 8), np.uint16)
+    labels[2:10, 2:8, 2:6] = 5
+    labels[4:8, 2:6, 2:6] = 6
+    np.save(tmp_path / "labels.npy", labels)
+    np.save(tmp_path / "template.npy", labels * 9 + 4)
+    (tmp_path / "table.tsv").write_text("index\tname\n5\tOuter\n6\tInner\n")
+    (tmp_path / "boxes.toml").write_text(RECIPE)
+    form = "components" if kind == "V3" else "packaged"
+    layer = tmp_path / "built"
+    pipeline.build(tmp_path / "boxes.toml", pipeline.Wish(layer, (form,)))
+    facts, volumes = asked(kind, layer, f"boxes_{size}um")
+    ours = BrainGlobeAtlas(f"boxes_{size}um", layer, check_latest=False)
+    compare(ours, facts, volumes, 1.0)
+    assert ours.resolution == (size,) * 3

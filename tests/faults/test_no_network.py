@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bg_atlasapi import BrainGlobeAtlas, update_atlases
@@ -326,3 +327,37 @@ def test_a_short_script_uses_no_network(layer: Path, server: Server) -> None:
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < newer._DELAY_S + 5
     assert not server.log()
+
+
+@pytest.mark.parametrize("check_latest", [True, False])
+def test_a_custom_atlas_never_asks_about_itself(
+    layer: Path, server: Server, tmp_path: Path, check_latest: bool
+) -> None:
+    """Of an atlas that was built here nobody is asked for a newer one, now or in the background."""
+    labels = np.zeros((12, 10, 8), np.uint8)
+    labels[2:10, 2:8, 1:7] = 5
+    np.save(tmp_path / "labels.npy", labels)
+    (tmp_path / "table.tsv").write_text("index\tname\n5\tPart\n")
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\nversion = "1.0"\n[space]\norientation = "asr"\nresolution_um = 100\n'
+        '[annotation]\npath = "labels.npy"\n[table]\npath = "table.tsv"\n[meshes]\nbuild = false\n'
+    )
+    from bg_atlasapi.build import pipeline
+
+    pipeline.build(tmp_path / "mine.toml", pipeline.Wish(layer))
+    make_old(layer, server.url, 8 * index.DAY_S)  # an atlas that is published would ask now
+    code = f"""
+from bg_atlasapi.store import newer
+newer._DELAY_S = 0.01
+import time
+from bg_atlasapi import BrainGlobeAtlas
+atlas = BrainGlobeAtlas("mine_100um", check_latest={check_latest})
+assert atlas.remote_version is None
+assert atlas.remote_url is None
+assert atlas.check_latest_version() is None
+assert atlas.annotation.any()
+time.sleep(0.3)
+"""
+    done = guarded(code)
+    assert done.returncode == 0, done.stderr
+    assert server.log() == []

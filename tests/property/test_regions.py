@@ -22,6 +22,8 @@ from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
 from bg_atlasapi.query import components, mask, masks, neighbours, region_table
+from bg_atlasapi.query.connectivity import label_parts
+from bg_atlasapi.query.region_pass import region_sums
 from bg_atlasapi.query.subject import Subject
 
 LARGEST = 2**32 - 1
@@ -285,3 +287,28 @@ def _parts(case: Case, identifier: int, total: npt.NDArray[np.bool_]) -> None:
                 assert (row[f"start_{name}"], row[f"stop_{name}"]) == (box.start, box.stop)
                 exact = (places[:, axis].mean() + 0.5) * case.space.spacing_um[axis]
                 assert row[f"centroid_{name}_um"] == pytest.approx(exact, rel=1e-12)
+
+
+@given(case=cases())
+def test_parts_of_labels_and_of_outside_are_those_of_ndimage(case: Case) -> None:
+    """Size, first voxel and contact with the edge of every part of every label, 0 included."""
+    subject = case.subject
+    parts = label_parts(subject)
+    ids = region_sums(subject).ids
+    found = {
+        (int(ids[code]), int(voxels), int(first), bool(edge))
+        for code, voxels, first, edge in zip(
+            parts.codes, parts.voxels, parts.first, parts.at_edge, strict=True
+        )
+    }
+    expected = set()
+    inner = np.zeros(case.volume.shape, bool)
+    inner[1:-1, 1:-1, 1:-1] = True
+    for label in np.unique(case.volume).tolist():
+        numbered, count = ndimage.label(case.volume == label)
+        for number in range(1, count + 1):
+            here = numbered == number
+            first = int(np.flatnonzero(here.reshape(-1))[0])
+            expected.add((label, int(here.sum()), first, bool((here & ~inner).any())))
+    assert found == expected
+    assert len(parts.codes) == len(expected)

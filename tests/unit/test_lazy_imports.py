@@ -17,6 +17,7 @@ HEAVY = [
     "treelib",
     "requests",
     "urllib3",
+    "uvicorn",
     "zarr",
     "brainglobe_space",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,11 @@ from bg_atlasapi.cli.options import (
     version_option,
 )
 from bg_atlasapi.cli.outcome import Verb
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_PICTURE_COLUMNS = 48
 
 
 @click.command("list", cls=Verb)
@@ -81,7 +87,22 @@ def info(*, atlas_name: str, version: str | None, as_json: bool) -> None:
         return
     from bg_atlasapi.cli import tables
 
+    if facts["path"] and tables.shows_pictures():
+        tables.show_lines(_picture(facts))
     tables.show(tables.pairs(_lines(facts)))
+
+
+def _picture(facts: dict[str, Any]) -> Iterator[Text]:
+    """Yield a small picture of an installed atlas, for a terminal in colour."""
+    from rich.text import Text
+
+    from bg_atlasapi.view import thumbnails
+
+    atlas = open_atlas(facts["name"], facts["version"])
+    for one in thumbnails.thumbnails_of(atlas, _PICTURE_COLUMNS, planes=1):
+        for line in thumbnails.half_blocks(one.pixels):
+            yield Text.assemble("  ", *line)
+        yield Text(f"  {one.title}", style="dim")
 
 
 def _opened(facts: dict[str, Any]) -> dict[str, Any]:

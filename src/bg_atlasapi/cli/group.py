@@ -33,7 +33,7 @@ class Entry:
 
 _ASK, _ATLASES = "Ask an atlas", "Atlases on this machine"
 _CARRY, _SETTINGS = "Without a network", "Settings"
-_CONVERT = "Other layouts"
+_CONVERT, _MAKE = "Other layouts", "Make atlases"
 VERBS = {
     "lookup": Entry(_ASK, "points:lookup", "Say which region and hemisphere points lie in."),
     "count": Entry(_ASK, "counting:count", "Count points by region."),
@@ -41,7 +41,10 @@ VERBS = {
     "mask": Entry(_ASK, "masking:mask", "Write the voxels of regions as an image."),
     "measure": Entry(_ASK, "measuring:measure", "Say what an image holds in each region."),
     "diff": Entry(_ASK, "diffing:diff", "Say what changed between two versions or atlases."),
+    "plot": Entry(_ASK, "plotting:plot", "Draw slices, with regions or values, into a file."),
+    "tree": Entry(_ASK, "structures:tree", "Print the hierarchy of regions."),
     "find": Entry(_ASK, "structures:find", "Search the regions of an atlas by acronym or name."),
+    "view": Entry(_ASK, "viewing:view", "Look at an atlas in the browser."),
     "info": Entry(_ASK, "atlases:info", "Describe an atlas, installed or not."),
     "list": Entry(_ATLASES, "atlases:list_atlases", "List atlases, here and at the remotes."),
     "install": Entry(_ATLASES, "installing:install", "Install an atlas."),
@@ -52,6 +55,8 @@ VERBS = {
     "bundle": Entry(_CARRY, "keeping:bundle", "Write an installed atlas as one file."),
     "add": Entry(_CARRY, "installing:add", "Install from a file, folder or address."),
     "inventory": Entry(_CARRY, "keeping:inventory", "Prepare a folder to be served."),
+    "build": Entry(_MAKE, "building:build", "Build an atlas from labels, by a recipe."),
+    "validate": Entry(_MAKE, "validating:validate", "Check an atlas, installed or in a folder."),
     "export": Entry(_CONVERT, "exporting:export", "Write an atlas in another layout."),
     "config": Entry(_SETTINGS, "configuration:config", "Show or change the settings."),
 }

@@ -224,13 +224,15 @@ def prune(*, dry_run: bool, as_json: bool) -> None:
 
 @click.command(cls=Verb)
 @click.argument("source", metavar="PATH|URL")
+@click.option("--name", metavar="ATLAS", help="Which, of several at an address. Also ATLAS@X.Y.")
 @json_option
-def add(*, source: str, as_json: bool) -> None:
+def add(*, source: str, name: str | None, as_json: bool) -> None:
     """Install an atlas from a file, a folder or an address, without any remote.
 
     PATH or URL is a bundle or archive (.tar.gz), the unpacked folder of an atlas, or the manifest
-    of a component atlas.
+    of a component atlas. URL may also be that of a folder which somebody publishes, such as
+    'brainglobe build' makes.
     """
     from bg_atlasapi import update_atlases
 
-    _say(update_atlases.add_atlas(source), as_json, "added")
+    _say(update_atlases.add_atlas(source, name=name), as_json, "added")

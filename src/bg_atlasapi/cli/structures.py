@@ -60,3 +60,33 @@ def _row(structure: Structure) -> dict[str, Any]:
         "parent": parent.acronym if parent else None,
         "depth": structure.depth,
     }
+
+
+@click.command(cls=Verb)
+@atlas_argument
+@click.argument("structure", required=False)
+@click.option("--depth", type=click.IntRange(min=0), help="How many levels below STRUCTURE.")
+@version_option
+@json_option
+def tree(
+    *,
+    atlas_name: str,
+    structure: str | None,
+    depth: int | None,
+    version: str | None,
+    as_json: bool,
+) -> None:
+    """Print the hierarchy of regions, in their colours.
+
+    STRUCTURE is an id, acronym or name: only what it consists of is printed.
+    """
+    from bg_atlasapi.view import trees
+
+    terminology = open_atlas(atlas_name, version).structures.terminology
+    code = 1 if structure is None else terminology.code(structure)
+    if as_json:
+        print_json(trees.nested(terminology, code, depth))
+        return
+    from bg_atlasapi.cli import tables
+
+    tables.show_lines(trees.coloured(terminology, code, depth))

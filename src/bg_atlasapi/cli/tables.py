@@ -31,6 +31,21 @@ def show(*things: RenderableType) -> None:
         console.print(thing)
 
 
+def shows_pictures() -> bool:
+    """Say whether standard output is a terminal with colours enough for a picture."""
+    console = Console()
+    rich_colours = console.color_system in ("256", "truecolor") and not console.no_color
+    blocks = "▀".encode(console.encoding, "ignore") != b""
+    return console.is_terminal and not console.legacy_windows and rich_colours and blocks
+
+
+def show_lines(lines: Iterable[Text]) -> None:
+    """Print lines as they come, each cut at the edge of a terminal."""
+    console = Console(width=_width(), highlight=False)
+    for line in lines:
+        console.print(line, crop=False, soft_wrap=not console.is_terminal)
+
+
 def _width() -> int | None:
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return _UNBOUNDED if free else None

@@ -11,7 +11,8 @@ from __future__ import annotations
 import configparser
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ from bg_atlasapi.formats.exporting import (
 from bg_atlasapi.formats.label_checks import as_uint32
 from bg_atlasapi.formats.zarr_writing import ImageWriter, write_json
 from bg_atlasapi.late import np
+from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.volume import VolumeSource
+from bg_atlasapi.model.volumes import at_resolution
 from bg_atlasapi.store import cache, disk
 from bg_atlasapi.store.inventory import COMPONENT_STORE, COMPONENTS, Entry, Inventory, sha256_of
 
@@ -65,7 +68,13 @@ class Components:
     def __init__(self, job: Job) -> None:
         self._job, self._atlas = job, job.atlas
         self._store = job.staging / COMPONENT_STORE
-        self._location = f"/atlases/{checked_name(job.name)}/{_folder(job.version)}"
+        self._location = _location(job.name, job.version)
+        self._coarser = [at_resolution(job.atlas, size) for size in job.levels_um]
+        stem = job.name.rpartition("_")[0] or job.name
+        names = [f"{stem}_{one.space.spacing_um[0]:g}um" for one in self._coarser]
+        self._at_levels = dict(
+            zip((_location(n, job.version) for n in names), self._coarser, strict=True)
+        )
         self._list = job.layer / COMPONENT_STORE / "atlases" / _CONF
         self._check()
         metadata = self._atlas.metadata
@@ -115,7 +124,8 @@ class Components:
 
     def _shared(self) -> set[str]:
         """Return the locations of components that other atlases of the store name, now."""
-        taken = _locations_of_others(self._job.layer / COMPONENT_STORE, self._location)
+        own = {self._location, *self._at_levels}
+        taken = _locations_of_others(self._job.layer / COMPONENT_STORE, own)
         return taken & {one["location"] for one in self._components()}
 
     def folders(self) -> Sequence[str]:
@@ -125,7 +135,7 @@ class Components:
             message = f"{where} is part of another atlas, too. Export into another folder."
             raise AlreadyThereError(message)
         locations = [one["location"] for one in self._components()]
-        return [f"{COMPONENT_STORE}{one}" for one in (*locations, self._location)]
+        return [f"{COMPONENT_STORE}{one}" for one in (*locations, *self._at_levels, self._location)]
 
     def write(self) -> None:
         """Write all components, then manifest and inventory."""
@@ -136,9 +146,14 @@ class Components:
         template = self._named["template"]
         space = {**self._named["coordinate_space"], "template": template}
         write_json(self._folder("coordinate_space") / components.MANIFEST, space, indent=4)
-        folder = self._inside(self._location)
-        write_json(folder / components.MANIFEST, self._manifest(space), indent=4)
-        (folder / _INVENTORY).write_bytes(self._inventory().to_text().encode())
+        manifests = {self._location: self._atlas, **self._at_levels}
+        for location, atlas in manifests.items():
+            stated = self._manifest(space, location, atlas.metadata)
+            write_json(self._inside(location) / components.MANIFEST, stated, indent=4)
+        entries = self._entries()
+        for location in manifests:
+            text = self._inventory(location, entries).to_text()
+            (self._inside(location) / _INVENTORY).write_bytes(text.encode())
 
     def placed(self) -> None:
         """Forget what was installed in its place; name the atlas in ``last_versions.conf``.
@@ -174,12 +189,11 @@ class Components:
     def _folder(self, key: str) -> Path:
         return self._inside(self._named[key]["location"])
 
-    def _manifest(self, space: _Stated) -> _Stated:
-        published = self._atlas.metadata
+    def _manifest(self, space: _Stated, location: str, published: Mapping[str, Any]) -> _Stated:
         template, terminology = self._named["template"], self._named["terminology"]
         own: _Stated = {
             "name": self._plain_name,
-            "location": self._location,
+            "location": location,
             "citation": published.get("citation", "unpublished"),
             "atlas_link": published.get("atlas_link", ""),
             "species": published.get("species", ""),
@@ -210,25 +224,36 @@ class Components:
         path.parent.mkdir(parents=True)
         path.write_bytes(text.encode())
 
+    def _image(self, group: Path, dtype: Any, level: int = 0, *, labels: bool) -> ImageWriter:
+        space = self._coarser[level - 1].space if level else self._atlas.space
+        coarser = self._job.levels_um
+        return ImageWriter(
+            group, np.dtype(dtype), space, labels=labels, level=level, coarser=coarser
+        )
+
     def _write_images(self) -> None:
         folders = [self._named["template"], *self._references]
-        volumes = [self._atlas.reference, *self._atlas.references.values()]
-        for one, volume in zip(folders, volumes, strict=True):
-            group = self._inside(one["location"]) / components.TEMPLATE
-            image = ImageWriter(group, volume.dtype, self._atlas.space, labels=False)
-            self._copy(volume, image.chunk_shape[0], image.put)
-        group = self._folder("annotation_set") / components.HEMISPHERES
-        image = ImageWriter(group, np.dtype(np.uint8), self._atlas.space, labels=True)
-        stored = self._atlas.hemispheres
-        if stored is not None:
-            self._copy(stored, image.chunk_shape[0], lambda block: image.put(_as_bytes(block)))
-        else:
-            for block in halves(self._atlas.space, image.chunk_shape[0]):
-                image.put(block)
+        for level, atlas in enumerate((self._atlas, *self._coarser)):
+            volumes = [atlas.reference, *atlas.references.values()]
+            for one, volume in zip(folders, volumes, strict=True):
+                group = self._inside(one["location"]) / components.TEMPLATE
+                image = self._image(group, volume.dtype, level, labels=False)
+                self._copy(volume, image.chunk_shape[0], image.put)
+            group = self._folder("annotation_set") / components.HEMISPHERES
+            self._write_sides(self._image(group, np.uint8, level, labels=True), atlas)
+
+    def _write_sides(self, image: ImageWriter, atlas: Atlas) -> None:
+        depth = image.chunk_shape[0]
+        if atlas.hemispheres is not None:
+            self._copy(atlas.hemispheres, depth, lambda block: image.put(_as_bytes(block)))
+            return
+        for block in halves(atlas.space, depth):
+            image.put(block)
 
     def _write_labels(self) -> None:
         space, folder = self._atlas.space, self._folder("annotation_set")
-        image = ImageWriter(folder / components.ANNOTATION, np.dtype(np.uint32), space, labels=True)
+        group = folder / components.ANNOTATION
+        image = self._image(group, np.uint32, labels=True)
         shown = precomputed_labels.LabelsWriter(folder / _PRECOMPUTED, space)
         assert image.chunk_shape[0] in (precomputed_labels.SIDE, space.shape[0])
 
@@ -242,6 +267,9 @@ class Components:
         finally:
             shown.close()
         precomputed_labels.write_properties(folder / _PRECOMPUTED, self._atlas.structures)
+        for level, atlas in enumerate(self._coarser, start=1):
+            image = self._image(group, np.uint32, level, labels=True)
+            self._copy(atlas.annotation, image.chunk_shape[0], partial(_put_labels, image))
 
     def _copy(
         self, volume: VolumeSource, depth: int, put: Callable[[npt.NDArray[Any]], None]
@@ -257,16 +285,29 @@ class Components:
         for identifier in meshes_of(self._job):
             draco_writing.write_mesh(folder, identifier, self._atlas.meshes.read(identifier))
 
-    def _inventory(self) -> Inventory:
+    def _entries(self) -> dict[str, Entry]:
         """Return what lies in the store now, without time stamps, so that it is reproducible."""
         entries = {}
         for path in sorted(one for one in self._store.rglob("*") if one.is_file()):
             key = path.relative_to(self._store).as_posix()
             entries[key] = Entry(key, path.stat().st_size, sha256_of(path), 0)
-        # The manifest comes last, as it does when an atlas is installed.
-        manifest = f"{self._location}/{components.MANIFEST}".lstrip("/")
-        entries[manifest] = entries.pop(manifest)
-        return Inventory(self._job.name, self._job.version, COMPONENTS, "", "", entries)
+        return entries
+
+    def _inventory(self, location: str, entries: Mapping[str, Entry]) -> Inventory:
+        """Return what an atlas consists of; its manifest comes last, as when it is installed."""
+        manifest = f"{location}/{components.MANIFEST}".lstrip("/")
+        kept = {key: one for key, one in entries.items() if not key.startswith("atlases/")}
+        name = location.split("/")[2]
+        kept[manifest] = entries[manifest]
+        return Inventory(name, self._job.version, COMPONENTS, "", "", kept)
+
+
+def _location(name: str, version: str) -> str:
+    return f"/atlases/{checked_name(name)}/{_folder(version)}"
+
+
+def _put_labels(image: ImageWriter, block: npt.NDArray[Any]) -> None:
+    image.put(as_uint32(block))
 
 
 def _folder(version: str) -> str:
@@ -286,11 +327,11 @@ def _component(folder: str, name: str, version: str, published: Any) -> _Stated:
     return {"name": name, "version": version, "location": location}
 
 
-def _locations_of_others(store: Path, own: str) -> set[str]:
+def _locations_of_others(store: Path, own: Collection[str]) -> set[str]:
     """Return the locations that the other manifests of a store name."""
     found: set[str] = set()
     for path in sorted((store / "atlases").glob(f"*/*/{components.MANIFEST}")):
-        if f"/{path.parent.relative_to(store).as_posix()}" == own:
+        if f"/{path.parent.relative_to(store).as_posix()}" in own:
             continue
         try:
             found |= set(_locations(json.loads(path.read_bytes())))

@@ -64,6 +64,8 @@ class Job:
         Where to write, in the same way as below ``layer``.
     tally
         Told of the bytes that were worked through.
+    levels_um
+        Coarser voxel sizes to store as well, for layouts that hold several.
     """
 
     atlas: Atlas
@@ -72,6 +74,7 @@ class Job:
     layer: Path
     staging: Path
     tally: Tally
+    levels_um: tuple[tuple[float, float, float], ...] = ()
 
 
 class Writer(Protocol):
@@ -93,7 +96,7 @@ class Writer(Protocol):
         """Do what is left when they lie in ``job.layer``."""
 
 
-def export(
+def export(  # noqa: PLR0913 - what is written, where, and how
     atlas: Atlas,
     name: str,
     version: str,
@@ -102,6 +105,7 @@ def export(
     *,
     overwrite: bool = False,
     report: Report = silent,
+    levels_um: Sequence[tuple[float, float, float]] = (),
 ) -> Path:
     """Write an atlas in a layout.
 
@@ -119,6 +123,8 @@ def export(
         Replace an atlas of the same name and version that is there.
     report
         Told of the progress.
+    levels_um
+        Coarser voxel sizes to store as well; a component store holds several.
 
     Returns
     -------
@@ -143,7 +149,8 @@ def export(
     with disk.explained(path, f"export {name}", advice=_ADVICE):
         staging = path / disk.unique(f".{name}")
         _clear_abandoned(path, name)
-        job = Job(atlas, name, version, path, staging / _NEW, Tally(report, EXPORT, _work(atlas)))
+        tally = Tally(report, EXPORT, _work(atlas))
+        job = Job(atlas, name, version, path, staging / _NEW, tally, tuple(levels_um))
         writer: Writer = getattr(import_module(f"{__package__}.{module}"), kind)(job)
         folders = writer.folders()
         _refuse_what_is_there(path, folders, overwrite=overwrite)

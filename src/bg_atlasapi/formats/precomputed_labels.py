@@ -153,21 +153,30 @@ def write_properties(folder: Path, structures: Sequence[Mapping[str, Any]]) -> N
         With ``id``, ``acronym``, ``name``, ``rgb_triplet``.
     """
     shown = [one for one in structures if one["id"] > 0]
-    colours = [hexadecimal(one["rgb_triplet"]) for one in shown]
-    ids = [str(one["id"]) for one in shown]
+    write_json(folder / PROPERTIES / "info", properties_of(shown), indent=None)
+    pairs = ((str(one["id"]), hexadecimal(one["rgb_triplet"])) for one in shown)
+    pasted = {"segmentColors": dict(pairs)}
+    write_json(folder / PROPERTIES / "segment_colors.json", pasted, indent=None)
+
+
+def properties_of(structures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return acronym, name and colour of each segment, as Neuroglancer reads them.
+
+    Parameters
+    ----------
+    structures
+        With ``id``, above 0, ``acronym``, ``name``, ``rgb_triplet``.
+    """
     columns = {
-        ("abbreviation", "label"): [one["acronym"] for one in shown],
-        ("name", "description"): [one["name"] for one in shown],
-        ("color", "string"): colours,
+        ("abbreviation", "label"): [one["acronym"] for one in structures],
+        ("name", "description"): [one["name"] for one in structures],
+        ("color", "string"): [hexadecimal(one["rgb_triplet"]) for one in structures],
     }
     properties = [
         {"id": name, "type": kind, "values": values} for (name, kind), values in columns.items()
     ]
-    inline = {"ids": ids, "properties": properties}
-    stated = {"@type": "neuroglancer_segment_properties", "inline": inline}
-    write_json(folder / PROPERTIES / "info", stated, indent=None)
-    pasted = {"segmentColors": dict(zip(ids, colours, strict=True))}
-    write_json(folder / PROPERTIES / "segment_colors.json", pasted, indent=None)
+    inline = {"ids": [str(one["id"]) for one in structures], "properties": properties}
+    return {"@type": "neuroglancer_segment_properties", "inline": inline}
 
 
 def hexadecimal(rgb: Sequence[int]) -> str:

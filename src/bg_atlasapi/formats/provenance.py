@@ -173,7 +173,7 @@ def data_sha256(root_dir: Path) -> str | None:
         hashes = recorded or {key: _hash_now(base / key) for key in _keys(base, parts)}
     except OSError:
         return None
-    if not all(hashes.values()):
+    if not hashes or not all(hashes.values()):  # of an atlas in memory there are no files
         return None
     lines = "".join(f"{key}\0{hashes[key]}\n" for key in sorted(hashes))
     return hashlib.sha256(lines.encode()).hexdigest()

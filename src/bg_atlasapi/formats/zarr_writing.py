@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 SIDE = 64
 _FEW = 7
 _LABEL_LEVEL, _IMAGE_LEVEL = 12, 5
-LEVEL_NAME = "s0"
 _AXES = ("z", "y", "x")
 _DIRECTIONS = {
     "a": "anterior-to-posterior",
@@ -40,7 +40,7 @@ _DIRECTIONS = {
 
 
 class ImageWriter:
-    """Writes an image of one level.
+    """Writes one level of an image.
 
     Parameters
     ----------
@@ -52,10 +52,21 @@ class ImageWriter:
         Shape, voxel size and orientation.
     labels
         Whether the values are labels, mostly like their neighbours.
+    level
+        0 for the finest, which also writes the description of the whole image.
+    coarser
+        What the finest describes besides itself: the voxel sizes, µm, of the levels 1, 2, …
     """
 
     def __init__(
-        self, group: Path, dtype: np.dtype[Any], space: CoordinateSpace, *, labels: bool
+        self,
+        group: Path,
+        dtype: np.dtype[Any],
+        space: CoordinateSpace,
+        *,
+        labels: bool,
+        level: int = 0,
+        coarser: Sequence[tuple[float, float, float]] = (),
     ) -> None:
         self._zstd = import_module(
             "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
@@ -66,11 +77,12 @@ class ImageWriter:
         self.chunk_shape = (first, second, third)
         self._level = _LABEL_LEVEL if labels else _IMAGE_LEVEL
         self._options = _options(self._zstd, labels=labels)
-        self._folder = group / LEVEL_NAME / "c"
+        self._folder = group / f"s{level}" / "c"
         self._folder.mkdir(parents=True)
         self._row = 0
-        write_json(group / "zarr.json", _image_metadata(space))
-        write_json(group / LEVEL_NAME / "zarr.json", self._array_metadata())
+        if level == 0:
+            write_json(group / "zarr.json", _image_metadata(space, coarser))
+        write_json(group / f"s{level}" / "zarr.json", self._array_metadata())
 
     def _array_metadata(self) -> dict[str, Any]:
         plain = {"name": "bytes"}
@@ -144,7 +156,9 @@ def _options(zstd: Any, *, labels: bool) -> dict[Any, int]:
     }
 
 
-def _image_metadata(space: CoordinateSpace) -> dict[str, Any]:
+def _image_metadata(
+    space: CoordinateSpace, coarser: Sequence[tuple[float, float, float]]
+) -> dict[str, Any]:
     axes = [
         {
             "name": name,
@@ -154,14 +168,25 @@ def _image_metadata(space: CoordinateSpace) -> dict[str, Any]:
         }
         for name, letter in zip(_AXES, space.orientation, strict=True)
     ]
-    transformations = [
-        {"type": "scale", "scale": [size / 1000 for size in space.spacing_um]},
-        {"type": "translation", "translation": [0.0, 0.0, 0.0]},
+    levels = [
+        {"path": f"s{level}", "coordinateTransformations": _transformations(space, sizes)}
+        for level, sizes in enumerate((space.spacing_um, *coarser))
     ]
-    level = {"path": LEVEL_NAME, "coordinateTransformations": transformations}
-    image = {"datasets": [level], "name": "/", "axes": axes}
+    image = {"datasets": levels, "name": "/", "axes": axes}
     ome = {"version": "0.5", "multiscales": [image]}
     return {"attributes": {"ome": ome}, "zarr_format": 3, "node_type": "group"}
+
+
+def _transformations(
+    space: CoordinateSpace, spacing_um: tuple[float, float, float]
+) -> list[dict[str, Any]]:
+    """Return where voxels of a level lie: OME-Zarr counts from the centre of voxel 0 of level 0."""
+    pairs = zip(spacing_um, space.spacing_um, strict=True)
+    offsets = [round((size - finest) / 2000, 9) for size, finest in pairs]
+    return [
+        {"type": "scale", "scale": [size / 1000 for size in spacing_um]},
+        {"type": "translation", "translation": offsets},
+    ]
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:

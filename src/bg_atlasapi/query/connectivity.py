@@ -116,6 +116,33 @@ def component_counts(subject: Subject, report: Report = silent) -> dict[str, npt
 
 
 @dataclass(frozen=True, slots=True)
+class LabelParts:
+    """The connected parts of every label, and of what is outside.
+
+    Parameters
+    ----------
+    codes
+        Of each part, shape ``(n,)``: of the label itself, 0 outside.
+    voxels
+        Of each part.
+    first
+        Flat index, in C order, of the first voxel of each.
+    at_edge
+        Whether it reaches the edge of the volume.
+    """
+
+    codes: npt.NDArray[np.int64]
+    voxels: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    at_edge: npt.NDArray[np.bool_]
+
+
+def label_parts(subject: Subject, report: Report = silent) -> LabelParts:
+    """Return the connected parts of every label, and of what is outside, in no special order."""
+    return subject.labels.scan(lambda scan: _parts(scan, outside=True, report=report)[0])
+
+
+@dataclass(frozen=True, slots=True)
 class _Runs:
     """Runs of equal labels, in order; outside left out.
 
@@ -148,8 +175,8 @@ class _Block:
 
     Parameters
     ----------
-    codes, voxels
-        Of each part.
+    codes, voxels, first, at_edge
+        Of each part; its first voxel is counted from the start of these planes.
     contacts
         Parts of different labels that touch.
     top, bottom
@@ -158,6 +185,8 @@ class _Block:
 
     codes: npt.NDArray[Any]
     voxels: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    at_edge: npt.NDArray[np.bool_]
     contacts: Pairs
     top: _Runs
     bottom: _Runs
@@ -183,15 +212,16 @@ def _joined(count: int, pairs: Pairs) -> tuple[int, Indices]:
     return int(number), parts.astype(np.intp)
 
 
-def _runs_of(codes: npt.NDArray[Any], first: int = 0) -> _Runs:
+def _runs_of(codes: npt.NDArray[Any], first: int = 0, *, outside: bool = False) -> _Runs:
     """Return the runs of some planes, each a part of its own, and counted from a place."""
     change = np.ones(codes.shape, np.bool_)
     np.not_equal(codes[..., 1:], codes[..., :-1], out=change[..., 1:])
     flat = codes.reshape(-1)
     starts = np.flatnonzero(change.reshape(-1))
     ends = np.append(starts[1:], flat.size)[: len(starts)]
-    inside = np.flatnonzero(flat[starts])
-    starts, ends = starts[inside], ends[inside]
+    if not outside:
+        inside = np.flatnonzero(flat[starts])
+        starts, ends = starts[inside], ends[inside]
     return _Runs(starts + first, ends + first, flat[starts], np.arange(len(starts)))
 
 
@@ -203,10 +233,11 @@ def _above(runs: _Runs, rows: int, columns: int) -> Pairs:
     return np.concatenate([in_plane[0], across[0]]), np.concatenate([in_plane[1], across[1]])
 
 
-def _block(planes: Planes) -> _Block:
+def _block(planes: Planes, depth: int, *, outside: bool) -> _Block:
+    """Return the parts within some planes of a volume of so many; of regions, and of outside."""
     codes = planes.codes
     _, rows, columns = codes.shape
-    loose = _runs_of(codes)
+    loose = _runs_of(codes, outside=outside)
     starts, ends = loose.starts, loose.ends
     one, other = _above(loose, rows, columns)
     alike = loose.codes[one] == loose.codes[other]
@@ -220,10 +251,16 @@ def _block(planes: Planes) -> _Block:
     part_codes = np.zeros(number, codes.dtype)
     part_codes[parts] = loose.codes
     voxels = np.bincount(parts, ends - starts, number).astype(np.int64)
+    first = np.zeros(number, np.int64)
+    first[parts[::-1]] = starts[::-1]  # of several the earliest is written last
+    at_edge = np.zeros(number, np.bool_)
+    at_edge[parts[_at_edge(planes, starts, ends, depth)]] = True
     plane = rows * columns
     return _Block(
         part_codes,
         voxels,
+        first,
+        at_edge,
         _once(touching, number),
         runs.within(0, plane),
         runs.within(codes.size - plane, codes.size),
@@ -238,13 +275,31 @@ def _once(pairs: Pairs, count: int) -> Pairs:
     return one, other
 
 
-def _count(subject: Subject, scan: Scan, report: Report) -> dict[str, npt.NDArray[np.int64]]:
-    codes, voxels = [], []
+def _at_edge(planes: Planes, starts: Indices, ends: Indices, depth: int) -> Indices:
+    """Return which runs reach the edge of a volume of so many planes."""
+    _, rows, columns = planes.codes.shape
+    plane, row = np.divmod(starts // columns, rows)
+    plane += planes.first
+    edge = (starts % columns == 0) | (ends % columns == 0)
+    edge |= (row == 0) | (row == rows - 1) | (plane == 0) | (plane == depth - 1)
+    return np.flatnonzero(edge)
+
+
+def _parts(scan: Scan, *, outside: bool, report: Report = silent) -> tuple[LabelParts, Pairs]:
+    """Return the parts of a volume, and which of different labels touch."""
+    depth, rows, columns = scan.shape
+    found: list[_Block] = []
     same: list[Pairs] = []
     touching: list[Pairs] = []
-    before, done = None, 0
-    for block in scan.over(_block, report=partial(report, COMPONENTS)):
+    firsts = [np.empty(0, np.int64)]
+    before, done, plane = None, 0, 0
+
+    def of_planes(planes: Planes) -> tuple[Planes, _Block]:
+        return planes, _block(planes, depth, outside=outside)
+
+    for planes, block in scan.over(of_planes, report=partial(report, COMPONENTS)):
         touching.append((block.contacts[0] + done, block.contacts[1] + done))
+        firsts.append(block.first + plane * rows * columns)
         top, bottom = (
             _Runs(runs.starts, runs.ends, runs.codes, runs.parts + done)
             for runs in (block.top, block.bottom)
@@ -256,19 +311,29 @@ def _count(subject: Subject, scan: Scan, report: Report) -> dict[str, npt.NDArra
             same.append((one[alike], other[alike]))
             touching.append((one[~alike], other[~alike]))
         before = bottom
-        codes.append(block.codes)
-        voxels.append(block.voxels)
+        found.append(block)
         done += len(block.codes)
-    if not done:
+        plane += len(planes.codes)
+    number, parts = _joined(done, _together(same)) if done else (0, np.empty(0, np.intp))
+    codes, first = np.zeros(number, np.int64), np.zeros(number, np.int64)
+    at_edge = np.zeros(number, np.bool_)
+    if done:
+        codes[parts] = np.concatenate([block.codes for block in found])
+        first[parts[::-1]] = np.concatenate(firsts)[::-1]
+        at_edge[parts[np.concatenate([block.at_edge for block in found])]] = True
+    counted = np.concatenate([np.empty(0, np.int64), *(block.voxels for block in found)])
+    sizes = np.bincount(parts, counted, number).astype(np.int64)
+    one, other = _together(touching)
+    return LabelParts(codes, sizes, first, at_edge), (parts[one], parts[other])
+
+
+def _count(subject: Subject, scan: Scan, report: Report) -> dict[str, npt.NDArray[np.int64]]:
+    parts, contacts = _parts(scan, outside=False, report=report)
+    if not len(parts.codes):
         nothing = np.zeros(len(scan.ids) - 1, np.int64)
         names = ("components", "largest_component_voxels")
         return {prefix + name: nothing for prefix in ("", "own_") for name in names}
-    number, parts = _joined(done, _together(same))
-    part_codes = np.zeros(number, np.int64)
-    part_codes[parts] = np.concatenate(codes)
-    sizes = np.bincount(parts, np.concatenate(voxels), number).astype(np.int64)
-    one, other = _together(touching)
-    return _counts(subject, len(scan.ids), part_codes, sizes, (parts[one], parts[other]))
+    return _counts(subject, len(scan.ids), parts.codes, parts.voxels, contacts)
 
 
 def _together(pairs: list[Pairs]) -> Pairs:

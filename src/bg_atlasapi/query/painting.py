@@ -82,7 +82,7 @@ def paint(
     kind = _kind(dtype)
     side = side_of(hemisphere)
     subject = subject_of(atlas, every_voxel=True)
-    pairs = _pairs(values, column)
+    pairs = pairs_of(values, column)
     ground = (0 if kind.kind in "iub" else math.nan) if background is None else background
     rest = _fitting(ground, kind, "background")
     numbers = [(key, _fitting(value, kind, f"value of {key!r}")) for key, value in pairs]
@@ -115,8 +115,14 @@ def _kind(dtype: Any) -> np.dtype[Any]:
     return kind.newbyteorder("=")
 
 
-def _pairs(values: Any, column: str | None) -> Iterable[tuple[Any, Any]]:
-    """Return structures and their values."""
+def pairs_of(values: Any, column: str | None) -> Iterable[tuple[Any, Any]]:
+    """Return the structures of a table, and their values, as ``paint`` takes them.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no such table, or has no such column.
+    """
     if isinstance(values, Mapping):
         return list(values.items())
     if hasattr(values, "columns"):

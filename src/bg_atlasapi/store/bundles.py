@@ -30,6 +30,7 @@ from bg_atlasapi.store import (
     install,
     inventory,
     limbo,
+    published_at,
     selection,
     verification,
 )
@@ -126,7 +127,9 @@ def _write(path: Path, atlas: InstalledAtlas, report: Report) -> None:
         os.fsync(raw.fileno())
 
 
-def add_atlas(library: Library, source: str, report: Report = silent) -> InstalledAtlas:
+def add_atlas(
+    library: Library, source: str, report: Report = silent, name: str | None = None
+) -> InstalledAtlas:
     """Install an atlas from a file, a folder or an address, without any remote.
 
     Parameters
@@ -134,8 +137,10 @@ def add_atlas(library: Library, source: str, report: Report = silent) -> Install
     library, report
         As in ``lifecycle.install_atlas``.
     source
-        A bundle or archive (path or URL), the unpacked folder of a package, or the folder or
-        manifest of a component atlas.
+        A bundle or archive (path or URL), the unpacked folder of a package, the folder or
+        manifest of a component atlas; or the address of a published folder of atlases.
+    name
+        Which of the atlases that are published at an address.
 
     Raises
     ------
@@ -159,6 +164,10 @@ def add_atlas(library: Library, source: str, report: Report = silent) -> Install
             raise InvalidInputError(message)
         if path is not None and (path.is_dir() or path.name == cache.MANIFEST):
             return _add_folder(registry.folder_of(_the_atlas_in(path)), workshop, report)
+        if path is None and not published_at.names_a_file(source):
+            added = published_at.add_published(library, source, name, report)
+            if added is not None:
+                return added
         return _add_archive(source if path is None else str(path), workshop, report)
 
 

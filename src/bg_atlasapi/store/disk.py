@@ -172,7 +172,9 @@ def explained(
     except StorageError:
         raise
     except OSError as error:
-        if error.errno in _FULL:
+        # numpy tells of a write that fell short without the system's number for it.
+        fell_short = error.errno is None and "requested and" in str(error)
+        if error.errno in _FULL or fell_short:
             raise full_disk(folder, what, needed, kept, advice) from error
         if error.errno in _CLOSED:
             inside = folder in Path(os.fsdecode(error.filename or folder)).parents

@@ -70,6 +70,23 @@ def _of_components(store: Path, report: Report) -> list[Path]:
     return written + _index(store / "atlases" / CONF, newest)
 
 
+def index_packages(folder: Path) -> list[Path]:
+    """Write index and inventory of the archives in a folder, in place of older ones.
+
+    Parameters
+    ----------
+    folder
+        Holds ``<name>_v<major>.<minor>.tar.gz``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    (folder / CONF).unlink(missing_ok=True)
+    return _of_packages(folder, sorted(folder.glob("*_v*.tar.gz")))
+
+
 def _of_packages(folder: Path, archives: list[Path]) -> list[Path]:
     entries: dict[str, Entry] = {}
     newest: dict[str, tuple[int, int]] = {}

@@ -30,6 +30,8 @@ from bg_atlasapi.store.transport.folders import FolderSource
 from bg_atlasapi.store.transport.sources import Source
 
 CONF = "last_versions.conf"
+# Of archives, in what ``brainglobe build`` makes.
+PACKAGES_FOLDER = "packages"
 _ROOTS = ("", f"{inventory.COMPONENT_STORE}/")
 
 
@@ -100,18 +102,20 @@ class Remote:
             If it does not say.
         """
         if self._index is None:
-            self._index = self._packages() or self._components() or self._listed()
+            folder = f"{PACKAGES_FOLDER}/"
+            found = self._packages() or self._components() or self._packages(folder)
+            self._index = found or self._listed()
         return self._index
 
     def _made(self, layout: str, versions: dict[str, tuple[Version, ...]]) -> Index:
         return Index(self.address, layout, versions, time.time())
 
-    def _packages(self) -> Index | None:
-        text = self.source.read_if_there(CONF)
+    def _packages(self, root: str = "") -> Index | None:
+        text = self.source.read_if_there(f"{root}{CONF}")
         if text is None:
             return None
-        versions = index.parse_conf(text, self.source.url(CONF))
-        return self._made(inventory.PACKAGES, versions)
+        versions = index.parse_conf(text, self.source.url(f"{root}{CONF}"))
+        return self._at(root, inventory.PACKAGES, versions)
 
     def _components(self) -> Index | None:
         for root in _ROOTS:
@@ -119,13 +123,13 @@ class Remote:
             text = self.source.read_if_there(key)
             if text is not None:
                 versions = index.parse_conf(text, self.source.url(key))
-                return self._store_at(root, versions)
+                return self._at(root, inventory.COMPONENTS, versions)
         return None
 
-    def _store_at(self, root: str, versions: dict[str, tuple[Version, ...]]) -> Index:
+    def _at(self, root: str, layout: str, versions: dict[str, tuple[Version, ...]]) -> Index:
         """Note that keys are relative to a folder of the remote from now on."""
         self.root, self.source = root, self.source.below(root) if root else self.source
-        return self._made(inventory.COMPONENTS, versions)
+        return self._made(layout, versions)
 
     def _listed(self) -> Index:
         """Make the index that the remote lacks from what lies there."""
@@ -134,7 +138,7 @@ class Remote:
             found = {name: self._versions_of_components(name, root) for name in names}
             versions = {name: tuple(have) for name, have in found.items() if have}
             if versions:
-                return self._store_at(root, versions)
+                return self._at(root, inventory.COMPONENTS, versions)
         if isinstance(self.source, FolderSource):
             archives = _archives(self.source.folder)
             if archives:

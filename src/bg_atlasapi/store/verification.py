@@ -171,7 +171,7 @@ def _adopt(
     It is read, and compared with what the remotes list of it, if any can be asked.
     """
     release, published = _published(library, atlas)
-    store = atlas.path.parents[2]
+    store = atlas.layer / inventory.COMPONENT_STORE  # nothing of a package is listed
     wanted = [files.Wanted(one, store / one.key) for one in published]
     differing = [one for one in wanted if files.adopted(one) is None]
     damaged = [

@@ -27,13 +27,17 @@ def console_is_ours() -> bool:
     return done.stdout.strip() == str(bg_atlasapi.__file__)
 
 
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "```console" in page.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 @pytest.mark.skipif(not console_is_ours(), reason="the package is not installed here")
-def test_shell_blocks_show_what_the_commands_print() -> None:
+def test_shell_blocks_show_what_the_commands_print(path: Path) -> None:
     """Each command of the page is run; its output is the page's, to the letter."""
     spec = importlib.util.spec_from_file_location("docs_console", DOCS / "console.py")
     assert spec is not None
     assert spec.loader is not None
     console = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(console)
-    page = (DOCS / "guides" / "command-line.md").read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     assert console.renewed(page) == page

@@ -54,7 +54,7 @@ def test_slips() -> None:
     result = run("instal")
     assert result.exit_code == outcome.INVALID_INPUT
     assert "Did you mean 'install'?" in result.stderr
-    assert "diff, find" in run("zzz").stderr
+    assert "lookup, count, regions" in run("zzz").stderr
     assert run("--zzz").exit_code == outcome.INVALID_INPUT
 
 

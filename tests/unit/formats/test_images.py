@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
 import tifffile
 
 from bg_atlasapi import BrainGlobeAtlas
@@ -50,6 +51,30 @@ def test_nifti_is_turned_to_the_atlas(
     series.header.set_xyzt_units(unit)
     nibabel.save(series, path)
     pd.testing.assert_frame_equal(atlas.measure(str(path), ALL), expected)
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "nhdr", "mha", "mhd"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_other_formats_are_turned_to_the_atlas(
+    atlas: BrainGlobeAtlas, tmp_path: Path, ending: str, compressed: bool
+) -> None:
+    """NRRD and MetaImage as SimpleITK writes them in LPS: the answer is that of the template."""
+    values, _ = to_ras(atlas)
+    image = sitk.GetImageFromArray(values[::-1, ::-1].transpose(2, 1, 0))
+    image.SetSpacing((0.1, 0.1, 0.1))
+    path = tmp_path / f"x.{ending}"
+    sitk.WriteImage(image, str(path), compressed)
+    expected = atlas.measure(atlas.reference, ALL)
+    pd.testing.assert_frame_equal(atlas.measure(path, ALL), expected)
+
+
+def test_slices_have_the_axes_of_the_atlas(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
+    """A folder or a pattern of TIFF slices is measured as the stack it makes."""
+    for number, plane in enumerate(np.asarray(atlas.reference)):
+        tifffile.imwrite(tmp_path / f"plane {number}.tif", plane)
+    expected = atlas.measure(atlas.reference, ALL)
+    for path in (tmp_path, tmp_path / "plane *.tif"):
+        pd.testing.assert_frame_equal(atlas.measure(path, ALL), expected)
 
 
 def test_scaled_nifti_holds_what_it_stands_for(atlas: BrainGlobeAtlas, tmp_path: Path) -> None:
@@ -115,8 +140,9 @@ def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) 
     (tmp_path / "x.jpg").write_bytes(b"x")
     with pytest.raises(InvalidInputError, match="no image that can be read"):
         atlas.measure(tmp_path / "x.jpg")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInputError, match="neither OME-Zarr nor Zarr"):
-        atlas.measure(tmp_path)
+        atlas.measure(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +150,8 @@ def test_damaged_files_are_one_sentence(atlas: BrainGlobeAtlas, tmp_path: Path) 
     [
         (123, b"\x07", "damaged"),  # a unit that there is not
         (70, struct.pack("<h", 999), "damaged"),  # a type that there is not
-        (42, struct.pack("<h", -5), "damaged"),  # a negative length
-        (42, struct.pack("<h", 32000), "damaged"),  # more than the file holds
+        (42, struct.pack("<h", -5), "none may be below 1"),  # a negative length
+        (42, struct.pack("<h", 32000), "cut short"),  # more than the file holds
         (108, struct.pack("<f", 1e30), "damaged"),  # values that begin far past the end
         (40, struct.pack("<h", 9), "damaged"),  # nine axes
         (280, struct.pack("<12f", *[0.0] * 12), "no voxel size"),

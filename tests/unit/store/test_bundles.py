@@ -235,7 +235,7 @@ def test_add_nonsense(tmp_path: Path, layer: Path, contents: Contents, serve: Se
     with pytest.raises(RemoteError, match="nothing"):
         update_atlases.add_atlas(f"{server.url}/nothing.tar.gz")
     for source in (f"{server.url}/", server.url):
-        with pytest.raises(InvalidInputError, match="names no file"):
+        with pytest.raises(RemoteError, match="not a place to install atlases from"):
             update_atlases.add_atlas(source)
     with pytest.raises(InvalidInputError, match="use https, http, s3, file"):
         update_atlases.add_atlas("ftp://example.org/a.tar.gz")

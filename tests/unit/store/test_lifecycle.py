@@ -174,6 +174,18 @@ def test_a_damaged_inventory(
 
 
 @pytest.mark.parametrize("layout", ["store", "packages"])
+def test_a_folder_may_be_named_from_where_one_is(
+    store: Path, package: Path, layer: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """BRAINGLOBE_DIR=built, relative and short, is verified like any other."""
+    target = layer / ("brainglobe-atlasapi" if layout == "store" else package.name)
+    shutil.copytree(store if layout == "store" else package, target)
+    monkeypatch.chdir(layer.parent)
+    monkeypatch.setenv("BRAINGLOBE_DIR", layer.name)
+    assert update_atlases.verify_atlas(NAME).sound
+
+
+@pytest.mark.parametrize("layout", ["store", "packages"])
 def test_copied_by_hand(store: Path, package: Path, layer: Path, layout: str) -> None:
     """A folder copied into a layer opens, install finds it, verify records it."""
     target = layer / ("brainglobe-atlasapi" if layout == "store" else package.name)

@@ -417,3 +417,13 @@ def test_the_command_line(server: Server) -> None:
     assert not [path for path in asked(server) if "/c/" in path]
     told = CliRunner().invoke(cli.bg_cli, ["info", NAME, "--json"])
     assert json.loads(told.stdout)["parts"] == ["on-demand"]
+
+
+def test_a_notebook_brings_nothing(server: Server) -> None:
+    """Showing an atlas that is not here yet asks the remote for nothing: it has no pictures."""
+    atlas = on_demand()
+    asked(server)
+    text = atlas._repr_html_()
+    assert asked(server) == []
+    assert "<img" not in text
+    assert "structures" in text

@@ -63,20 +63,21 @@ def file_at(address: str) -> tuple[Source, str]:
     Raises
     ------
     InvalidInputError
-        If it names no file.
+        If it names no file, or a name with which one could be written elsewhere.
     """
     _check(address)
     if "://" in address and not address.startswith("file://"):
         parts = urlsplit(address)
         above, _, key = parts.path.rpartition("/")
-        if not key:
+        key = unquote(key)
+        if key in {"", ".", ".."} or any(sign in key for sign in "/\\\0"):
             message = f"{http.without_login(address)!r} names no file."
             raise InvalidInputError(message)
         place = source_of(parts._replace(path=above, query="", fragment="").geturl())
         if parts.query:
             whole = parts._replace(fragment="").geturl()
             place.url = lambda key: whole  # type: ignore[method-assign] # noqa: ARG005
-        return place, unquote(key)
+        return place, key
     folder = source_of(address)
     assert isinstance(folder, FolderSource)
     return FolderSource(folder.folder.parent), folder.folder.name

@@ -1,0 +1,1 @@
+"""From labels to an atlas: recipes, meshes, packaging, validation, report."""

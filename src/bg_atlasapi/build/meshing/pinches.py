@@ -1,0 +1,171 @@
+"""Edges of voxels that belong to the surface twice, and how they are told apart.
+
+Two voxels that touch only along an edge count as apart, but the surface around both ends of that
+edge can be one sheet all the same. Then two edges of the surface join the same two vertices: four
+squares meet there. The two squares of one of the voxels get a vertex in the middle of the edge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bg_atlasapi.build.meshing.cuberille import Squares
+from bg_atlasapi.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# How far the new vertex lies from the middle of the edge, into its voxel, in voxels.
+_INTO = 0.125
+
+
+def repeated_edges(
+    faces: npt.NDArray[np.int32], count: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the directed edges that two faces or more go along.
+
+    Parameters
+    ----------
+    faces
+        Shape ``(n, k)``.
+    count
+        How many vertices there are.
+
+    Returns
+    -------
+    start, end
+        Vertices, one pair for each edge too many.
+    """
+    keys = faces.astype(np.int64) * count
+    for side in range(faces.shape[1]):
+        keys[:, side] += faces[:, (side + 1) % faces.shape[1]]
+    keys = np.sort(keys, axis=None)
+    twice = keys[1:][keys[1:] == keys[:-1]]
+    start, end = np.divmod(twice, max(count, 1))
+    return start, end
+
+
+def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
+    """Give edges that belong to the surface twice a vertex in the middle, once.
+
+    Parameters
+    ----------
+    surface
+        As cut from voxels.
+
+    Returns
+    -------
+    points
+        Where the vertices lie, in voxels from the corner of the box; the new ones come last.
+    surface
+        A square with a new vertex has become two, one of which has a corner twice and faces
+        nowhere (0).
+    """
+    points = surface.corners.astype(np.float32)
+    near = [surface.touching[surface.squares[:, side]] for side in range(4)]
+    rows = np.flatnonzero((near[0] | near[2]) & (near[1] | near[3]))  # two in a row
+    some, facing = surface.squares[rows], surface.facing[rows]
+    added = _Added(points, some, _voxels(points, some, facing))
+    while added.part():
+        pass
+    if not added.made:
+        return points, surface
+    squares, extra = surface.squares.copy(), added.squares[len(rows) :]
+    squares[rows] = added.squares[: len(rows)]
+    beside = surface.corners[np.array(added.near, np.intp)]
+    return np.concatenate([points, np.array(added.made, np.float32)]), Squares(
+        np.concatenate([surface.corners, beside]),
+        np.concatenate([squares, extra]),
+        np.concatenate([surface.facing, np.zeros(len(extra), np.int8)]),
+        np.concatenate([surface.touching, np.zeros(len(beside), np.bool_)]),
+    )
+
+
+def _voxels(
+    points: npt.NDArray[np.float32],
+    squares: npt.NDArray[np.int32],
+    facing: npt.NDArray[np.int8],
+) -> npt.NDArray[np.float64]:
+    """Return the middle of the voxel that each square bounds."""
+    middles: npt.NDArray[np.float64] = points[squares].mean(axis=1, dtype=np.float64)
+    axis = np.abs(facing.astype(np.intp)) - 1
+    middles[np.arange(len(squares)), axis] -= np.sign(facing) / 2
+    return middles
+
+
+class _Added:
+    """The squares near such edges, while vertices are added.
+
+    Attributes
+    ----------
+    squares : numpy.ndarray
+        Shape ``(n, 4)``; those that are new come last.
+    made : list of numpy.ndarray
+        The new vertices.
+    near : list of int
+        An old vertex beside each.
+    """
+
+    def __init__(
+        self,
+        points: npt.NDArray[np.float32],
+        squares: npt.NDArray[np.int32],
+        voxels: npt.NDArray[np.float64],
+    ) -> None:
+        self._points, self._voxels, self.squares = points, voxels, squares
+        self.made: list[npt.NDArray[np.float64]] = []
+        self.near: list[int] = []
+
+    def part(self) -> bool:
+        """Part the edges that are double now; say whether there were any."""
+        extra: list[list[int]] = []
+        of: list[int] = []
+        touched: set[int] = set()
+        for rows in self._meetings():
+            first = self._voxels[rows[0][0]]
+            chosen = [one for one in rows if (self._voxels[one[0]] == first).all()]
+            if touched.isdisjoint(row for row, _ in chosen):
+                touched.update(row for row, _ in chosen)
+                for row, new in self._inserted(chosen):
+                    extra.append(new)
+                    of.append(row)
+        self.squares = np.concatenate([self.squares, np.array(extra, np.int32).reshape(-1, 4)])
+        self._voxels = np.concatenate([self._voxels, self._voxels[np.array(of, np.intp)]])
+        return bool(touched)
+
+    def _meetings(self) -> list[list[tuple[int, int]]]:
+        """Return for each double edge the squares along it, and at which side of each it is."""
+        count = len(self._points) + len(self.made)
+        start, end = repeated_edges(self.squares, count)
+        double = np.unique((np.minimum(start, end) * count + np.maximum(start, end))[start != end])
+        nexts = np.roll(self.squares, -1, axis=1)
+        keys = np.minimum(self.squares, nexts).astype(np.int64) * count
+        keys += np.maximum(self.squares, nexts)
+        rows, sides = np.nonzero(np.isin(keys, double))
+        which = np.searchsorted(double, keys[rows, sides])
+        meetings: list[list[tuple[int, int]]] = [[] for _ in double]
+        for one, row, side in zip(which.tolist(), rows.tolist(), sides.tolist(), strict=True):
+            meetings[one].append((row, side))
+        return meetings
+
+    def _inserted(self, chosen: list[tuple[int, int]]) -> list[tuple[int, list[int]]]:
+        """Put a vertex into the edge of two squares; return what else they become."""
+        new = len(self._points) + len(self.made)
+        extra = []
+        for row, side in chosen:
+            start, end, third, fourth = np.roll(self.squares[row], -side).tolist()
+            if row == chosen[0][0]:
+                middle = (self._place(start) + self._place(end)) / 2
+                self.made.append(middle + _INTO * (self._voxels[row] - middle))
+                self.near.append(next(one for one in (start, end) if one < len(self._points)))
+            if len({start, end, third, fourth}) == 3:  # a triangle, made here before
+                self.squares[row] = (start, new, end, third if third != end else fourth)
+                continue
+            self.squares[row] = (start, new, third, fourth)
+            extra.append((row, [new, end, third, third]))
+        return extra
+
+    def _place(self, vertex: int) -> npt.NDArray[np.float64]:
+        old = len(self._points)
+        place = self.made[vertex - old] if vertex >= old else self._points[vertex]
+        return np.asarray(place, np.float64)

@@ -1,0 +1,151 @@
+"""The server's side of the viewer: what the page asks about one atlas."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bg_atlasapi.view import scene
+from bg_atlasapi.view.gallery import Gallery
+from bg_atlasapi.view.guard import MAX_BODY, Refusal
+from bg_atlasapi.view.local_app import BINARY as _BINARY
+from bg_atlasapi.view.local_app import KEEP as _KEEP
+from bg_atlasapi.view.local_app import Answer, LocalApp, Receive, Scope, body_of, refused
+from bg_atlasapi.view.page_files import page_files
+from bg_atlasapi.view.surfaces import mesh_bytes
+
+if TYPE_CHECKING:
+    from bg_atlasapi.view.overlays import Overlays
+
+_DROP = "/api/drop"
+
+
+class ViewerApp(LocalApp):
+    """Answers the page's questions about one atlas.
+
+    Parameters
+    ----------
+    atlas
+        An atlas.
+    port
+        Where it listens.
+    overlays
+        Points and values to show, and what becomes of files dropped on the page.
+    """
+
+    posts = frozenset({_DROP})
+
+    def __init__(self, atlas: Any, port: int, overlays: Overlays) -> None:
+        super().__init__(port)
+        self.gallery = Gallery(atlas)
+        self.overlays = overlays
+        self.token = secrets.token_hex(4)
+        self._atlas = atlas
+        self._regions: asyncio.Future[bytes] | None = None
+        self.route(r"/api/labels/([0-2])/(\d{1,6})", self._labels)
+        self.route(r"/api/sides/([0-2])/(\d{1,6})", self._sides)
+        self.route(r"/api/image/(\d{1,3})/([0-2])/(\d{1,6})", self._image)
+        self.route(r"/api/mesh/(\d{1,6})", self._mesh)
+        self.route(r"/api/atlas\.json", self._describe)
+        self.route(r"/api/points", self._points)
+        self.route(r"/api/values", self._values)
+
+    def page(self, scope: Scope) -> Answer | None:
+        """Return a file of the page."""
+        return _page(scope) if scope["path"] in page_files() else None
+
+    async def routed(self, scope: Scope, receive: Receive) -> Answer:
+        """Return the answer to an address."""
+        if scope["path"] == _DROP:
+            return await self._drop(scope, receive)
+        if scope["path"] == "/api/regions.json":
+            return Answer(await self._measured(), cache=_KEEP, zip_level=6)
+        return await super().routed(scope, receive)
+
+    def _describe(self) -> Answer:
+        told = scene.describe(self._atlas, self.gallery.references, self.token)
+        told["overlays"] = self.overlays.told()
+        return Answer(scene.as_json(told), zip_level=1)
+
+    def _within(self, axis: int, index: int) -> bool:
+        return index < self.gallery.shape[axis]
+
+    def _labels(self, axis: int, index: int) -> Answer:
+        if not self._within(axis, index):
+            return refused(Refusal(404, "There is no such plane."))
+        return Answer(self.gallery.labels(axis, index), _BINARY, cache=_KEEP, zip_level=1)
+
+    def _sides(self, axis: int, index: int) -> Answer:
+        if self.gallery.subject.hemispheres is None or not self._within(axis, index):
+            return refused(Refusal(404, "There is no such plane."))
+        return Answer(self.gallery.sides(axis, index), _BINARY, cache=_KEEP, zip_level=1)
+
+    def _image(self, number: int, axis: int, index: int) -> Answer:
+        if number >= len(self.gallery.references) or not self._within(axis, index):
+            return refused(Refusal(404, "There is no such plane."))
+        # Not zipped: grey values shrink by half at most, which takes longer than sending them.
+        return Answer(self.gallery.grey(number, axis, index), _BINARY, cache=_KEEP)
+
+    def _mesh(self, code: int) -> Answer:
+        terminology, meshes = self.gallery.subject.terminology, self._atlas._model.meshes
+        if not 0 < code <= len(terminology) or not meshes.has(int(terminology.ids[code])):
+            return refused(Refusal(404, "This structure has no mesh."))
+        mesh = meshes.read(int(terminology.ids[code]))
+        return Answer(mesh_bytes(mesh), _BINARY, cache=_KEEP)
+
+    def _points(self) -> Answer:
+        return Answer(self.overlays.points(), _BINARY)
+
+    def _values(self) -> Answer:
+        return Answer(scene.as_json(self.overlays.values()), zip_level=1)
+
+    async def _measured(self) -> bytes:
+        """Return the sizes of regions, worked out once however many ask."""
+        if self._regions is None or self._regions.cancelled():
+            loop = asyncio.get_running_loop()
+            self._regions = loop.run_in_executor(self._pool, self._measure)
+        return await asyncio.shield(self._regions)
+
+    def _measure(self) -> bytes:
+        """Work the sizes out, and make ready what is quicker from memory.
+
+        A first picture should not wait for either. Of a large atlas the labels come first, because
+        slices wait for them, then sizes, and the template, which takes longest, after the answer.
+        """
+        self.gallery.prepare_labels()
+        answer = scene.as_json(scene.regions(self._atlas))
+        self._pool.submit(self.gallery.prepare_image)
+        return answer
+
+    def warm(self, voxel: Sequence[int] | None = None) -> None:
+        """Read in the background what the page asks for first, and where it begins."""
+        self._pool.submit(self.gallery.warm, voxel)
+        self._pool.submit(page_files)
+
+    async def _drop(self, scope: Scope, receive: Receive) -> Answer:
+        body = await body_of(receive)
+        if body is None:
+            return refused(Refusal(413, f"More than {MAX_BODY >> 20} MB are not taken."))
+        answer: bytes = await self.threaded(
+            self.overlays.dropped, body, scope.get("query_string", b"")
+        )
+        return Answer(answer, _BINARY)
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        self.gallery.close()
+        super().close()
+
+
+def _page(scope: Scope) -> Answer:
+    found = page_files()[scope["path"]]
+    headers = dict(scope["headers"])
+    extra: tuple[tuple[bytes, bytes], ...] = ((b"etag", found.tag.encode()),)
+    if headers.get(b"if-none-match", b"").decode("latin-1") == found.tag:
+        return Answer(b"", found.content_type, 304, "no-cache", headers=extra)
+    body = found.body
+    if b"gzip" in headers.get(b"accept-encoding", b""):
+        body, extra = found.zipped, (*extra, (b"content-encoding", b"gzip"))
+    return Answer(body, found.content_type, cache="no-cache", headers=extra)
