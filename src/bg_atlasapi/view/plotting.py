@@ -262,7 +262,8 @@ def _figure_of(layout: Layout, figure: Figure | None) -> Figure:
         return figure
     from matplotlib import pyplot as plt
 
-    return plt.figure(figsize=layout.size)
+    made: Figure = plt.figure(figsize=layout.size)
+    return made
 
 
 def _points_per_um(ax: Axes, limits: Limits) -> float:
