@@ -1,4 +1,4 @@
-"""What there is to see of an atlas: plots, what notebooks show; thin over ``bg_atlasapi.view``."""
+"""What there is to see of an atlas: viewer, plots, notebooks; thin over ``bg_atlasapi.view``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from bg_atlasapi.questions import Questions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bg_atlasapi.settings import PathLike
+    from bg_atlasapi.view.serving import Viewing
     from bg_atlasapi.view.style import StyleOptions
 
 
@@ -100,6 +102,79 @@ class Looks(Questions):
             ax=ax,
             options=options,
         )
+
+    def view(  # noqa: PLR0913 - what can be shown, each by name
+        self,
+        structures: Any = (),
+        *,
+        position: Sequence[float] | None = None,
+        points: PathLike | None = None,
+        unit: str | None = None,
+        values: PathLike | None = None,
+        column: str | None = None,
+        port: int = 0,
+        browser: bool = True,
+        wait: bool | None = None,
+    ) -> Viewing:
+        """Look at the atlas in the browser: slices, surfaces, regions; see ``view.viewer``.
+
+        The page is served by this process to this machine only; nothing is fetched from elsewhere.
+
+        Parameters
+        ----------
+        structures
+            A structure, or a list: the first is selected, all are shown in 3-D.
+        position
+            Where the slices meet, µm; default in the middle.
+        points, unit
+            A file of points, to show and count by region; see ``lookup``.
+        values, column
+            A csv or tsv file with a column that names regions, and which column colours them.
+        port
+            Default: any that is free.
+        browser
+            Whether to open the browser.
+        wait
+            Whether to return only when the viewer is closed (Ctrl-C). Default: in a script, whose
+            end would end the viewer; not where somebody types (IPython, Jupyter, ``python -i``).
+
+        Returns
+        -------
+        Viewing
+            Its ``url``, and ``close()``; a context manager.
+
+        Raises
+        ------
+        InvalidInputError
+            If the position lies outside, a file cannot be read, or the port is in use.
+        UnknownStructureError
+            If the atlas lacks a structure.
+
+        Examples
+        --------
+        >>> from bg_atlasapi import BrainGlobeAtlas
+        >>> atlas = BrainGlobeAtlas("phantom_mouse_100um")
+        >>> with atlas.view("VISp", browser=False, wait=False) as viewing:
+        ...     viewing.url
+        'http://127.0.0.1:.../#s=385&m=385'
+        """
+        from bg_atlasapi.view.serving import Opening
+        from bg_atlasapi.view.viewer import Wish, is_typed, start
+
+        several = isinstance(structures, list | tuple)
+        wish = Wish(
+            position_um=position,
+            structures=structures if several else (structures,),
+            points=points,
+            values=values,
+            unit=unit,
+            column=column,
+            port=port,
+        )
+        viewing = start(self, wish, Opening()) if browser else start(self, wish)
+        if wait if wait is not None else not is_typed():
+            viewing.wait()
+        return viewing
 
     def _repr_html_(self) -> str:
         """Show the atlas in a notebook: pictures, facts, how to cite it. Reads little."""
