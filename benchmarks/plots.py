@@ -31,6 +31,7 @@ HEATMAP = peers.Peer(
 )
 VALUES = {"TH": 1.2, "HY": 0.5, "HIP": 3.0, "VISp": 2.2, "CB": 0.1, "SSp": 2.7, "MB": 1.9}
 VALUES |= {"RSP": 0.7}
+_DEPTH = 6  # of the regions that are many: 59 of them, few of which a slice meets
 COLD_BAR_S, TIMES_BAR = 1.0, 10.0
 _FLOOR = "floor: an empty figure, a colour bar"
 
@@ -53,6 +54,10 @@ OURS = {
     ),
     "values": (
         'atlas.plot("coronal", 7000, values=json.loads(sys.argv[3]), labels=False,'
+        " image=None, width=9).figure.canvas.draw()"
+    ),
+    "values of many": (
+        'atlas.plot("coronal", 7000, values=json.loads(sys.argv[4]), labels=False,'
         " image=None, width=9).figure.canvas.draw()"
     ),
     "values, twelve slices": (
@@ -82,15 +87,16 @@ from matplotlib import pyplot as plt
 import brainrender
 brainrender.settings.OFFSCREEN = True
 import brainglobe_heatmap
-def heatmap(place):
+def heatmap(place, values=3):
     return brainglobe_heatmap.Heatmap(
-        json.loads(sys.argv[3]), position=place, orientation="frontal",
+        json.loads(sys.argv[values]), position=place, orientation="frontal",
         atlas_name="allen_mouse_100um", format="2D", check_latest=False,
     )
 began = time.perf_counter()
 """
 THEIRS = {
     "values": "heatmap(7000).show().canvas.draw()",
+    "values of many": "heatmap(7000, 4).show().canvas.draw()",
     "values, twelve slices": (
         "figure, axes = plt.subplots(3, 4, figsize=(12, 9))\n"
         "for place, one in zip(range(2000, 11600, 800), axes.flat):\n"
@@ -112,10 +118,21 @@ def ours(task: str) -> str:
     )
 
 
+def many(atlas: Path) -> dict[str, float]:
+    """Return a value for every structure at a depth that has a mesh."""
+    structures = json.loads((atlas / "structures.json").read_text())
+    return {
+        one["acronym"]: float(at)
+        for at, one in enumerate(structures)
+        if len(one["structure_id_path"]) == _DEPTH + 1
+        and (atlas / "meshes" / f"{one['id']}.obj").exists()
+    }
+
+
 def timed(python: Path, script: str, env: dict[str, str], *args: str) -> tuple[float, float]:
     """Return what a script measured of itself, and how long its whole process took, seconds."""
     began = perf_counter()
-    command = [str(python), "-c", script, *args, json.dumps(VALUES)]
+    command = [str(python), "-c", script, *args]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     whole = perf_counter() - began
     if done.returncode:
@@ -146,19 +163,20 @@ def _measured(rounds: int, cache: Path, atlases: data.Atlases, folder: Path) -> 
     fine, coarse = (str(atlases.packages / f"allen_mouse_{n}um_v1.2") for n in (25, 100))
     data.warm(Path(fine))
     mine, here = peers.own_python(), Path(sys.executable)
+    values = json.dumps(VALUES), json.dumps(many(Path(coarse)))
     runs: dict[str, list[tuple[float, float]]] = {}
     theirs = _peer(cache, atlases.store, folder)
     for _ in range(rounds):
         for task in OURS:
             for name, atlas in (("25", fine), ("100", coarse)):
-                found = timed(here, ours(task), mine, atlas, out)
+                found = timed(here, ours(task), mine, atlas, out, *values)
                 runs.setdefault(f"{task}, {name} µm", []).append(found)
         runs.setdefault(_FLOOR, []).append(timed(here, FLOOR, mine))
         if theirs is not None:
             python, env = theirs
             for task, script in THEIRS.items():
                 end = "\nprint(json.dumps({'asked': time.perf_counter() - began}))"
-                found = timed(python, THEIRS_BEFORE + script + end, env, coarse, out)
+                found = timed(python, THEIRS_BEFORE + script + end, env, coarse, out, *values)
                 runs.setdefault(f"brainglobe-heatmap: {task}", []).append(found)
     medians = {}
     for name, times in runs.items():

@@ -61,7 +61,7 @@ _READERS = {".csv": ",", ".tsv": "\t"}
 @output_option("Where to: a .svg, .pdf, .png or .jpg file.")
 @version_option
 @json_option
-def plot(  # noqa: PLR0913 - one parameter an option
+def plot(  # noqa: PLR0913 - all but what is passed on, cmap to width
     *,
     atlas_name: str,
     structures: tuple[str, ...],
@@ -70,52 +70,47 @@ def plot(  # noqa: PLR0913 - one parameter an option
     values: Path | None,
     column: tuple[str, ...],
     hemisphere: str,
-    cmap: str,
-    vmin: float | None,
-    vmax: float | None,
-    labels: bool | None,
     no_image: bool,
-    axes: bool,
-    width: float | None,
     dpi: float,
     output: Path | None,
     version: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Draw slices; ``_HELP`` explains it to users."""
+    from bg_atlasapi.formats.provenance import KEY, provenance_of
     from bg_atlasapi.view import plotting
 
     if output is None:
         raise InvalidInputError("Say where to draw: -o figure.svg (or .pdf, .png).")
     table = None if values is None else _table(values)
     atlas = open_atlas(atlas_name, version)
-    given = [_position(one) for one in positions]
-    options: dict[str, Any] = {
-        "cmap": cmap,
-        "vmin": vmin,
-        "vmax": vmax,
-        "labels": labels,
-        "axes": axes,
-        "width": width,
-        **({"image": None} if no_image else {}),
+    given: Any = [_position(one) for one in positions] or None
+    if no_image:
+        options["image"] = None
+    asked: dict[str, Any] = {
+        "values": table,
+        "column": column[0] if len(column) == 1 else column or None,
+        "structures": list(structures) or None,
+        "hemisphere": hemisphere,
     }
+    stated = {"plane": plane, "position": given, **asked, "values": values, **options}
+    record = provenance_of(atlas, "plot", stated)
     titles = plotting.save(
         output,
         dpi,
         atlas,
         plane,
-        None if not given else given[0] if len(given) == 1 else given,
-        values=table,
-        column=column[0] if len(column) == 1 else column or None,
-        structures=list(structures) or None,
-        hemisphere=hemisphere,
+        given[0] if len(positions) == 1 else given,
+        provenance=record,
         options=options,
+        **asked,
     )
     if as_json:
-        print_json({"output": output, "slices": titles})
-        return
-    what = "1 slice" if len(titles) == 1 else f"{len(titles)} slices"
-    click.echo(f"Drew {what} to {output}: {'; '.join(titles)}")
+        print_json({KEY: record.to_dict(), "output": output, "slices": titles})
+    else:
+        what = "1 slice" if len(titles) == 1 else f"{len(titles)} slices"
+        click.echo(f"Drew {what} to {output}: {'; '.join(titles)}")
 
 
 def _position(text: str) -> float | str:

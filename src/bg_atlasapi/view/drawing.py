@@ -305,6 +305,7 @@ def finish(
             own if style.title is True else str(style.title),
             fontsize=style.font_size + 2,
             pad=style.font_size * (2.0 if style.letters else 0.5),
+            y=1.0,  # else matplotlib lays out every tick to find what the title must clear
         )
     if style.axes:
         _mark_axes(ax, plane, style)

@@ -50,6 +50,18 @@ def test_kinds_of_files(tmp_path: Path, kind: str) -> None:
     assert path.stat().st_size > 5000
 
 
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
+def test_a_figure_says_where_it_comes_from(tmp_path: Path, kind: str) -> None:
+    """Atlas, version and what was asked are in the file; the same call makes the same file."""
+    files = [tmp_path / f"{at}.{kind}" for at in (1, 2)]
+    for file in files:
+        assert run("plot", ATLAS, "TH", "--position", "7100", "-o", str(file)).exit_code == 0
+    written = files[0].read_bytes()
+    assert written == files[1].read_bytes()
+    for part in (b"phantom_mouse", b"structures", b"TH", b"sha256"):
+        assert part in written
+
+
 def test_values_from_tables(tmp_path: Path) -> None:
     """What brainglobe count wrote, and tables that name regions otherwise."""
     atlas = BrainGlobeAtlas(ATLAS, check_latest=False)
