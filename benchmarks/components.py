@@ -145,13 +145,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared = peers.CHECKOUT.parent / "shared" / "data"
-    default = Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks"
-    cache = Path(os.environ.get("BG_ATLASAPI_PEERS") or default)
-    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
-    parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = peers.command_line(__doc__, rounds=5)
     parser.add_argument("--quick", action="store_true", help="without the atlas of 10 µm size")
     return parser.parse_args()
 

@@ -7,8 +7,6 @@ printed. The floor is a copy of the archive and of what it unpacks to.
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -42,13 +40,7 @@ install_atlas(sys.argv[2], brainglobe_dir=sys.argv[3], remotes=sys.argv[1])
 
 def main() -> int:
     """Measure and print; 0 if both bars are met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared = peers.CHECKOUT.parent / "shared" / "data"
-    cache = Path(os.environ.get("BG_ATLASAPI_PEERS") or Path(tempfile.gettempdir()) / "peers")
-    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
-    parser.add_argument("--cache", type=Path, default=cache, help="environments of the peers")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = peers.command_line(__doc__, rounds=5).parse_args()
     peer = peers.interpreter(peers.V1, options.cache)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "remote"

@@ -7,7 +7,6 @@ peer's time on the same structures; exit code 1 if a bar is missed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -73,11 +72,7 @@ class Bar(NamedTuple):
 
 def main() -> int:
     """Measure and print; 0 if every bar is met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared, parts = peers.CHECKOUT.parent / "shared" / "data", os.environ.get("BG_ATLASAPI_PEERS")
-    cache = Path(parts or Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks")
-    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
-    parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
+    parser = peers.command_line(__doc__)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--no-peer", action="store_true", help="without the peer's ten structures")
     parser.add_argument("--only-peer", action="store_true", help="nothing but these")

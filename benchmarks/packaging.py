@@ -8,9 +8,7 @@ Usage: ``python benchmarks/packaging.py [--rounds N]``, with this checkout insta
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -74,13 +72,7 @@ path = "nothing.json"
 
 def main() -> int:
     """Measure and print; 0 if every bar is met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared = peers.CHECKOUT.parent / "shared" / "data"
-    default = Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks"
-    cache = Path(os.environ.get("BG_ATLASAPI_PEERS") or default)
-    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
-    parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser = peers.command_line(__doc__, rounds=1)
     options = parser.parse_args()
     try:
         atlases = data.prepare(options.data, options.cache, components.package)

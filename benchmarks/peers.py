@@ -8,9 +8,11 @@ them with ``python benchmarks/peers.py FOLDER``.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,6 +135,27 @@ def surroundings(home: Path) -> dict[str, str]:
         "HTTP_PROXY": nowhere,
         "HTTPS_PROXY": nowhere,
     }
+
+
+def command_line(description: str | None, *, rounds: int | None = None) -> argparse.ArgumentParser:
+    """Return the options that all benchmarks have.
+
+    Parameters
+    ----------
+    description
+        Docstring of the script; its first line is shown.
+    rounds
+        How often everything is measured unless said; without it there is no such option.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    shared = CHECKOUT.parent / "shared" / "data"
+    default = Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks"
+    cache = Path(os.environ.get("BG_ATLASAPI_PEERS") or default)
+    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
+    parser.add_argument("--cache", type=Path, default=cache, help="environments, and what is made")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help="medians of how many")
+    return parser
 
 
 def _run(command: list[str], peer: Peer) -> None:

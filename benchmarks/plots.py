@@ -9,9 +9,7 @@ here), as ours then does from its labels. It gets an environment of its own in t
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -142,13 +140,7 @@ def timed(python: Path, script: str, env: dict[str, str], *args: str) -> tuple[f
 
 def main() -> int:
     """Measure, print, and say whether the bars are met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared = peers.CHECKOUT.parent / "shared" / "data"
-    usual = os.environ.get("BG_ATLASAPI_PEERS", Path(tempfile.gettempdir()) / "bg_atlasapi_peers")
-    parser.add_argument("--data", type=Path, default=shared)
-    parser.add_argument("--cache", type=Path, default=Path(usual))
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = peers.command_line(__doc__, rounds=5).parse_args()
     try:
         atlases = data.prepare(options.data, options.cache, components.package)
     except data.MissingDataError as error:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import data
@@ -53,14 +51,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    shared = peers.CHECKOUT.parent / "shared" / "data"
-    cache = os.environ.get("BG_ATLASAPI_PEERS") or str(
-        Path(tempfile.gettempdir()) / "bg_atlasapi_benchmarks"
-    )
-    parser.add_argument("--data", type=Path, default=shared, help="folder of the real atlases")
-    parser.add_argument("--cache", type=Path, default=Path(cache), help="environments and atlases")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each peer is asked")
+    parser = peers.command_line(__doc__, rounds=5)
     parser.add_argument("--quick", action="store_true", help="the 100 µm atlas instead of 25 µm")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything here as well")
     parser.add_argument("--only", nargs="+", metavar="QUESTION", help="e.g. import open mask")
