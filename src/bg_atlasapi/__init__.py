@@ -11,8 +11,9 @@ treelib, …); each loads when it is first needed.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bg_atlasapi.late import found_in
 
 if TYPE_CHECKING:
     from bg_atlasapi.bg_atlas import BrainGlobeAtlas
@@ -68,6 +69,9 @@ _HOMES = {
 }
 
 
+_elsewhere = found_in(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
@@ -77,10 +81,7 @@ def __getattr__(name: str) -> object:
         except PackageNotFoundError:
             message = "bg_atlasapi is not installed, so it has no version"
             raise AttributeError(message) from None
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOMES[name]), name)
+    return _elsewhere(name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""numpy, imported when it is first used.
+"""numpy, and names of other modules, imported when they are first used.
 
 Opening an atlas reads two small files and checks them in plain Python; importing numpy would take
 three quarters of the time. Modules that an open loads say ``from bg_atlasapi.late import np``.
@@ -6,9 +6,11 @@ three quarters of the time. Modules that an open loads say ``from bg_atlasapi.la
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np"]
+__all__ = ["found_in", "np"]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,3 +27,23 @@ else:
             return value
 
     np = _Late()
+
+
+def found_in(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module that offers what others define.
+
+    Parameters
+    ----------
+    module
+        Its name.
+    homes
+        The module that each name is imported from when it is first asked for.
+    """
+
+    def found(name: str) -> Any:
+        if name not in homes:
+            message = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(import_module(homes[name]), name)
+
+    return found

@@ -9,29 +9,23 @@ standard output holds one JSON value and nothing else; messages go to standard e
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from io import TextIOWrapper
-from typing import Any
 
 from bg_atlasapi.cli.group import bg_cli
+from bg_atlasapi.late import found_in
 
 __all__ = ["bg_cli", "main"]
 
-
-_NAMES_OF_1X = {
-    "cli_modify_config": "config",
-    "install_atlas": "update_atlases",
-    "show_atlases": "list_atlases",
-    "update_atlas": "update_atlases",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Find what 1.x also offered here, without importing it for every command."""
-    if name not in _NAMES_OF_1X:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"bg_atlasapi.{_NAMES_OF_1X[name]}"), name)
+# What 1.x also offered here.
+__getattr__ = found_in(
+    __name__,
+    {
+        "cli_modify_config": "bg_atlasapi.config",
+        "install_atlas": "bg_atlasapi.update_atlases",
+        "show_atlases": "bg_atlasapi.list_atlases",
+        "update_atlas": "bg_atlasapi.update_atlases",
+    },
+)
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ The everyday ones are methods of the atlas too. Each function's module loads whe
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bg_atlasapi.late import found_in
 
 if TYPE_CHECKING:
     from bg_atlasapi.formats.swc import read_swc
@@ -71,12 +72,7 @@ _HOMES = {
     "write_image": "bg_atlasapi.query.painting",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = found_in(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -11,8 +11,9 @@ not.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bg_atlasapi.late import found_in
 
 if TYPE_CHECKING:
     from bg_atlasapi.view.outlines import Outlines, outlines_of
@@ -28,12 +29,7 @@ _HOMES = {
     "plot": "bg_atlasapi.view.plotting",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = found_in(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
