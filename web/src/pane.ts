@@ -190,10 +190,7 @@ export class Pane {
   /** Draw the picture, crosshair and points; once a frame. */
   draw(): void {
     if (this.queued) return;
-    this.queued = requestAnimationFrame(() => {
-      this.queued = 0;
-      this.drawNow();
-    });
+    this.queued = requestAnimationFrame(() => this.drawNow());
   }
 
   private resize(): void {
@@ -217,7 +214,9 @@ export class Pane {
     return [fit * margin * this.zoom * tall, fit * margin * this.zoom * wide];
   }
 
-  private drawNow(): void {
+  drawNow(): void {
+    cancelAnimationFrame(this.queued);
+    this.queued = 0;
     const { screen, canvas, picture } = this;
     const [tall, wide] = this.scale();
     const left = canvas.width / 2 - this.centre[1] * wide;

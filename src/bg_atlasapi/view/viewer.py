@@ -79,12 +79,11 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     fragment = beginning.fragment if beginning else ""
     announce(address_of(listening, fragment))
     from bg_atlasapi.view.app import ViewerApp
-    from bg_atlasapi.view.overlays import Overlays
 
-    overlays = beginning.overlays if beginning else Overlays(subject_of(atlas))
-    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+    app = ViewerApp(atlas, listening.getsockname()[1], beginning and beginning.overlays)
+    viewing = Viewing(app, listening, fragment)
     app.warm(beginning.voxel if beginning else None)
-    return Viewing(app, listening, fragment)
+    return viewing
 
 
 @dataclass(frozen=True, slots=True)
