@@ -537,6 +537,7 @@ async function start(): Promise<void> {
   store.state.voxel.forEach((index, axis) => {
     planes.labels(axis, index).catch(() => undefined);
     planes.grey(store.state.reference, axis, index).catch(() => undefined);
+    if (atlas.about.sides_stored) planes.sides(axis, index).catch(() => undefined);
   });
   const viewer = new Viewer(atlas, store, planes);
   Object.assign(window, { viewer: viewer.probe });

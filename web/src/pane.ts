@@ -182,8 +182,9 @@ export class Pane {
     for (const step of steps) {
       const next = this.index + step;
       if (next < 0 || next >= this.atlas.shape[axis]) continue;
-      this.planes.labels(axis, next).catch(() => undefined);
-      this.planes.grey(this.store.state.reference, axis, next).catch(() => undefined);
+      this.planes.labels(axis, next, true).catch(() => undefined);
+      this.planes.grey(this.store.state.reference, axis, next, true).catch(() => undefined);
+      if (this.atlas.about.sides_stored) this.planes.sides(axis, next, true).catch(() => undefined);
     }
   }
 
