@@ -19,7 +19,7 @@ from bg_atlasapi.late import np
 from bg_atlasapi.model.coding import runs
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.query.subject import Subject, subject_of
-from bg_atlasapi.view import scene, slices
+from bg_atlasapi.view import scene, slices, thrift
 from bg_atlasapi.view.stores import PackedLabels, Stopped, TurnedImage, block_of, has_room
 
 if TYPE_CHECKING:
@@ -280,12 +280,14 @@ class Gallery:
             if self._is_small:
                 self._codes = self.subject.labels.coded.codes.reshape(self.shape)
             elif self._packed is None:
+                thrift.be_thrifty()
                 self._packed = PackedLabels(self.subject.labels, self._stopping)
 
     def prepare_image(self) -> None:
         """Prepare the template, likewise."""
         with contextlib.suppress(Stopped):
             self.image(0).prepare(self._stopping)
+        thrift.give_back()
 
     def close(self) -> None:
         """Stop preparing, and let go of what was written."""

@@ -114,9 +114,7 @@ def as_grey(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArra
     tones = None
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
         tones = _scaled(np.arange(1 << 8 * values.dtype.itemsize), window)
-    for at, part in enumerate(
-        values
-    ):  # take makes indices of 8 bytes: of one part only
+    for at, part in enumerate(values):  # take makes indices of 8 bytes: of one part only
         grey[at] = _scaled(part, window) if tones is None else tones.take(part)
     return grey
 
