@@ -236,12 +236,13 @@ class Gallery:
             if (answer := self._answers.kept((-1, axis, index))) is not None:
                 return answer
             planes = slices.read_planes(source, axis, first, stop)
-            for at in range(stop - first):
-                answer = slices.coded_runs(_plane(planes, axis, at), terminology)
-                self._answers.put((-1, axis, first + at), answer)
-        kept = self._answers.kept((-1, axis, index))
-        assert kept is not None
-        return kept
+            for at in range(first, stop):
+                made = slices.coded_runs(_plane(planes, axis, at - first), terminology)
+                self._answers.put((-1, axis, at), made)
+                if at == index:  # what was put may be forgotten by now, if planes are very large
+                    answer = made
+        assert answer is not None
+        return answer
 
     def _from_packed(self, packed: PackedLabels, axis: int, index: int) -> bytes:
         plane = packed.plane(axis, index)
