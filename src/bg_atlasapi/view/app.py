@@ -147,7 +147,7 @@ class ViewerApp(LocalApp):
 
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""
-        self._pool.submit(lambda: self.gallery.warm(voxel))
+        self._pool.submit(self.gallery.warm, voxel)
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await body_of(receive)

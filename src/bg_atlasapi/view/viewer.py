@@ -70,6 +70,8 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
         If the position lies outside the volume, a file cannot be read, or the port is in use.
     UnknownStructureError
         If the atlas lacks a structure.
+    IncompleteAtlasError, InvalidAtlasError
+        If a file of the atlas is missing or damaged.
     """
     from bg_atlasapi.view.serving import Viewing, address_of, listen
 
@@ -81,8 +83,12 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     from bg_atlasapi.view.app import ViewerApp
 
     app = ViewerApp(atlas, listening.getsockname()[1], beginning and beginning.overlays)
-    viewing = Viewing(app, listening, fragment)
-    app.warm(beginning.voxel if beginning else None)
+    viewing = Viewing(app, listening, fragment)  # the page is answered from here on
+    try:
+        app.warm(beginning.voxel if beginning else None)
+    except BaseException:
+        viewing.close()
+        raise
     return viewing
 
 
