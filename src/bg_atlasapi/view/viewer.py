@@ -82,7 +82,9 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     announce(address_of(listening, fragment))
     from bg_atlasapi.view.app import ViewerApp
 
-    app = ViewerApp(atlas, listening.getsockname()[1], beginning and beginning.overlays)
+    overlays = beginning.overlays if beginning else None
+
+    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
     viewing = Viewing(app, listening, fragment)  # the page is answered from here on
     try:
         app.warm(beginning.voxel if beginning else None)
