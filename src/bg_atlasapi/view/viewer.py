@@ -83,7 +83,6 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     from bg_atlasapi.view.app import ViewerApp
 
     overlays = beginning.overlays if beginning else None
-
     app = ViewerApp(atlas, listening.getsockname()[1], overlays)
     viewing = Viewing(app, listening, fragment)  # the page is answered from here on
     try:
