@@ -84,7 +84,10 @@ def served(where: str) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
     else:
         script = "from bg_atlasapi.cli import main; main()"
         command = [sys.executable, "-c", script, "view", where, "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # Bytecode is kept, as pip keeps that of an installed package; the first round compiles it.
+    compiled = {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "viewer-bytecode")}
+    kept = {key: one for key, one in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=kept | compiled)
     try:
         assert process.stdout is not None
         found = re.search(r"http\S+", process.stdout.readline())

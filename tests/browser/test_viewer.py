@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bg_atlasapi import BrainGlobeAtlas
+from bg_atlasapi.view import planes as view_planes
 from bg_atlasapi.view.serving import Viewing
 from bg_atlasapi.view.viewer import Wish, start
 
@@ -270,7 +271,7 @@ def test_everything_by_keyboard(
     page.keyboard.press("PageDown")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
-    assert state(page)["voxel"] == [start[0] + 1, start[1] + 10, start[2] + 1]
+    assert state(page)["voxel"] == [start[0] + 1, start[1] + 10, start[2] - 1]  # to the right
     page.keyboard.press("Home")
     assert state(page)["voxel"][0] == 0
     page.keyboard.press("End")
@@ -302,13 +303,42 @@ def test_screen_readers_are_told(page: Any, phantom_viewing: Viewing) -> None:
     page.keyboard.press("ArrowLeft")
     until(
         page,
-        "document.querySelector('#said').textContent.startsWith('Thalamus, right. Voxel 71, 38, 44')",
+        "document.querySelector('#said').textContent.startsWith('Thalamus, right. Voxel 71, 38, 46')",
     )
     page.keyboard.press("Enter")
     assert page.locator("#said").text_content() == "TH, Thalamus selected"
     slider = page.get_by_role("slider", name="Coronal slice")
     assert slider.get_attribute("aria-valuetext") == "Coronal slice 71 of 131, 7.15 mm"
     assert page.get_by_role("tree", name="Region tree").get_by_role("treeitem").count() > 5
+
+
+def _drawn_side(page: Any, pane: str, x: float) -> str | None:
+    """Return which side the letters at the edges say a place is on; from the side, None."""
+    box = page.locator(f"[data-pane={pane}] canvas").bounding_box()
+    edge = "left" if x < box["x"] + box["width"] / 2 else "right"
+    letter = page.locator(f"[data-pane={pane}] .edge.{edge}").text_content()
+    return {"L": "left", "R": "right"}.get(letter)
+
+
+@pytest.mark.parametrize("pane", ["coronal", "horizontal"])
+def test_left_is_left_as_in_plots(
+    page: Any, phantom: BrainGlobeAtlas, phantom_viewing: Viewing, pane: str
+) -> None:
+    """The edges are named L and R in this order, and a voxel of the left hemisphere is drawn on the left."""
+    opened(page, f"{phantom_viewing.url}#p=71,38,45", "picture")
+    edges = [
+        page.locator(f"[data-pane={pane}] .edge.{one}").text_content() for one in ("left", "right")
+    ]
+    assert edges == ["L", "R"]
+    plane = view_planes.planes_of(
+        phantom._subject().space, pane, 7150 if pane == "coronal" else 3850
+    )[0]
+    assert [one.upper() for one in plane.letters[:2]] == edges
+    box = page.locator(f"[data-pane={pane}] canvas").bounding_box()
+    for across in (20, 45, 70, 100):
+        x, _ = page.evaluate(f"viewer.pageOf('{pane}', [71, 38, {across}])")
+        drawn = "left" if x < box["x"] + box["width"] / 2 else "right"
+        assert drawn == phantom.hemisphere_from_coords([71, 38, across], as_string=True)
 
 
 @pytest.mark.parametrize("orientation", ["asr", "lpi", "sra", "ial"])
@@ -354,6 +384,8 @@ def test_any_orientation_is_shown_alike(
                 if pane == "horizontal" and row == 2:
                     assert y < expected[0][1]  # anterior is up
                 page.mouse.move(x, y)
+                voxel_side = atlas.hemisphere_from_coords(voxel, as_string=True)
+                assert _drawn_side(page, pane, x) in (voxel_side, None)
                 answer = atlas.lookup(voxels[row] + 0.5, unit="voxel").iloc[0]
                 assert page.locator("#where").get_attribute("data-id") == str(answer["id"])
                 assert page.locator("#numbers").text_content().endswith(answer["hemisphere"])

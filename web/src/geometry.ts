@@ -1,4 +1,4 @@
-// How planes are turned for the eye: superior is up, anterior is left or up, right is on the left.
+// How planes are turned for the eye, as in plots: left is left, superior is up, anterior left or up.
 
 import type { Triplet } from "./model";
 
@@ -16,7 +16,7 @@ export interface Plane {
 }
 
 const OPPOSITE: Record<string, string> = { a: "P", p: "A", s: "I", i: "S", l: "R", r: "L" };
-const FIRST: Record<string, string> = { ap: "a", si: "s", lr: "r" };
+const FIRST: Record<string, string> = { ap: "a", si: "s", lr: "l" };
 
 function axisOf(orientation: string, pair: string): number {
   return [...orientation].findIndex((letter) => pair.includes(letter));

@@ -32,6 +32,15 @@ function failed(error: unknown): void {
   toast(error instanceof Error ? error.message : String(error));
 }
 
+/** Wait until what was drawn is on the screen, and the browser rests; not for long where it is hidden. */
+function painted(): Promise<void> {
+  return new Promise((go) => {
+    const rest = () => ("requestIdleCallback" in window ? requestIdleCallback(() => go(), { timeout: 200 }) : setTimeout(go, 50));
+    requestAnimationFrame(() => setTimeout(rest, 0));
+    setTimeout(go, 400);
+  });
+}
+
 class Viewer {
   private readonly palette: Palette;
   private readonly panes: Pane[];
@@ -46,9 +55,9 @@ class Viewer {
   constructor(
     private readonly atlas: Atlas,
     private readonly store: Store,
+    planes: wire.Planes,
   ) {
     this.palette = new Palette(atlas);
-    const planes = new wire.Planes(atlas.about.token, atlas.count, atlas.shape);
     this.panes = planesOf(atlas.about.orientation).map((view) => {
       const root = this.paneRoot(view.key, view.title, view.sides);
       return new Pane(view, atlas, planes, store, this.paneEvents(), root);
@@ -101,8 +110,10 @@ class Viewer {
     this.recolour();
     this.showControls();
     await Promise.all(this.panes.map((pane) => pane.refresh()));
-    performance.mark("picture");
+    for (const pane of this.panes) pane.drawNow();
     document.documentElement.dataset.picture = "shown";
+    await painted(); // what follows would keep the slices from the screen
+    performance.mark("picture");
     this.details.draw();
     this.status(this.panes[0].seenHere());
     this.tree.reveal(this.store.state.selected);
@@ -521,7 +532,14 @@ async function start(): Promise<void> {
   document.title = atlas.about.title;
   element("title").textContent = atlas.about.title;
   const store = new Store(read(location.hash.slice(1), atlas), atlas);
-  const viewer = new Viewer(atlas, store);
+  const planes = new wire.Planes(atlas.about.token, atlas.count, atlas.shape);
+  // Asked for first, while the page is put together.
+  store.state.voxel.forEach((index, axis) => {
+    planes.labels(axis, index).catch(() => undefined);
+    planes.grey(store.state.reference, axis, index).catch(() => undefined);
+    if (atlas.about.sides_stored) planes.sides(axis, index).catch(() => undefined);
+  });
+  const viewer = new Viewer(atlas, store, planes);
   Object.assign(window, { viewer: viewer.probe });
   await viewer.begin();
 }

@@ -182,18 +182,16 @@ export class Pane {
     for (const step of steps) {
       const next = this.index + step;
       if (next < 0 || next >= this.atlas.shape[axis]) continue;
-      this.planes.labels(axis, next).catch(() => undefined);
-      this.planes.grey(this.store.state.reference, axis, next).catch(() => undefined);
+      this.planes.labels(axis, next, true).catch(() => undefined);
+      this.planes.grey(this.store.state.reference, axis, next, true).catch(() => undefined);
+      if (this.atlas.about.sides_stored) this.planes.sides(axis, next, true).catch(() => undefined);
     }
   }
 
   /** Draw the picture, crosshair and points; once a frame. */
   draw(): void {
     if (this.queued) return;
-    this.queued = requestAnimationFrame(() => {
-      this.queued = 0;
-      this.drawNow();
-    });
+    this.queued = requestAnimationFrame(() => this.drawNow());
   }
 
   private resize(): void {
@@ -217,7 +215,9 @@ export class Pane {
     return [fit * margin * this.zoom * tall, fit * margin * this.zoom * wide];
   }
 
-  private drawNow(): void {
+  drawNow(): void {
+    cancelAnimationFrame(this.queued);
+    this.queued = 0;
     const { screen, canvas, picture } = this;
     const [tall, wide] = this.scale();
     const left = canvas.width / 2 - this.centre[1] * wide;

@@ -291,6 +291,9 @@ export class Solid {
     const box = this.canvas.getBoundingClientRect();
     const x = ((clientX - box.left) / box.width) * 2 - 1;
     const y = 1 - ((clientY - box.top) / box.height) * 2;
+    // What was added or turned since the last frame lies where that frame left it.
+    this.scene.updateMatrixWorld();
+    this.camera.updateMatrixWorld();
     const ray = new Raycaster();
     ray.setFromCamera(new Vector2(x, y), this.camera);
     const solid = [...this.meshes].filter(([code, mesh]) => code !== 1 && mesh.visible);

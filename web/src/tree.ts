@@ -27,7 +27,6 @@ export class Tree {
     this.openUpTo(2);
     root.addEventListener("click", (event) => this.clicked(event));
     root.addEventListener("keydown", (event) => this.key(event));
-    this.draw();
   }
 
   private openUpTo(depth: number): void {
@@ -41,7 +40,7 @@ export class Tree {
 
   /** Open the way to a structure and bring it into view. */
   reveal(code: number): void {
-    if (code <= 0) return this.mark();
+    if (code <= 0) return this.rows.length ? this.mark() : this.draw();
     for (const above of this.atlas.path(code).slice(0, -1)) this.open.add(above);
     this.active = code;
     this.draw();

@@ -118,9 +118,18 @@ function unrolled(data: ArrayBuffer, count: number): Labels {
   return { codes, extra };
 }
 
+interface Kept {
+  promise: Promise<unknown>;
+  bytes: number;
+  /** Ends the request; null once it was answered. */
+  ending: AbortController | null;
+  /** Nobody has asked for it yet. */
+  ahead: boolean;
+}
+
 /** Planes that were fetched, the least recently used forgotten first. */
 export class Planes {
-  private readonly kept = new Map<string, { promise: Promise<unknown>; bytes: number }>();
+  private readonly kept = new Map<string, Kept>();
   private bytes = 0;
 
   constructor(
@@ -129,48 +138,66 @@ export class Planes {
     private readonly shape: Triplet,
   ) {}
 
-  labels(axis: number, index: number): Promise<Labels> {
+  labels(axis: number, index: number, ahead = false): Promise<Labels> {
     const address = `api/labels/${axis}/${index}?v=${this.token}`;
-    return this.get(address, 2 * this.size(axis), (data) => unrolled(data, this.count));
+    return this.get(address, 2 * this.size(axis), (data) => unrolled(data, this.count), ahead);
   }
 
-  sides(axis: number, index: number): Promise<Labels> {
+  sides(axis: number, index: number, ahead = false): Promise<Labels> {
     const address = `api/sides/${axis}/${index}?v=${this.token}`;
-    return this.get(address, 2 * this.size(axis), (data) => unrolled(data, 3));
+    return this.get(address, 2 * this.size(axis), (data) => unrolled(data, 3), ahead);
   }
 
-  grey(image: number, axis: number, index: number): Promise<Uint8Array> {
+  grey(image: number, axis: number, index: number, ahead = false): Promise<Uint8Array> {
     const address = `api/image/${image}/${axis}/${index}?v=${this.token}`;
-    return this.get(address, this.size(axis), (data) => new Uint8Array(data, 8));
+    return this.get(address, this.size(axis), (data) => new Uint8Array(data, 8), ahead);
   }
 
   private size(axis: number): number {
     return this.shape.reduce((product, length, one) => (one === axis ? product : product * length), 1);
   }
 
-  private get<T>(address: string, bytes: number, decode: (data: ArrayBuffer) => T): Promise<T> {
+  private get<T>(address: string, bytes: number, decode: (data: ArrayBuffer) => T, ahead: boolean): Promise<T> {
     const found = this.kept.get(address);
     if (found) {
+      found.ahead &&= ahead;
       this.kept.delete(address);
       this.kept.set(address, found);
       return found.promise as Promise<T>;
     }
-    const promise = ask(address)
+    if (!ahead) this.dropAhead();
+    const ending = new AbortController();
+    const options: RequestInit = { signal: ending.signal };
+    if (ahead) Object.assign(options, { priority: "low", headers: { "X-Ahead": "1" } });
+    const promise = ask(address, options)
       .then((answer) => answer.arrayBuffer())
       .then(decode);
-    this.kept.set(address, { promise, bytes });
+    const kept: Kept = { promise, bytes, ending, ahead };
+    this.kept.set(address, kept);
     this.bytes += bytes;
-    promise.catch(() => this.forget(address));
-    for (const oldest of this.kept.keys()) {
-      if (this.bytes <= KEPT_BYTES || oldest === address) break;
-      this.forget(oldest);
+    promise.then(
+      () => (kept.ending = null),
+      () => this.forget(address, kept),
+    );
+    for (const [oldest, { ending: under_way }] of this.kept) {
+      if (this.bytes <= KEPT_BYTES) break;
+      if (!under_way) this.forget(oldest);
     }
     return promise;
   }
 
-  private forget(address: string): void {
+  /** What was fetched ahead steps back behind what somebody waits for. */
+  private dropAhead(): void {
+    for (const [address, { ahead, ending }] of this.kept) {
+      if (!ahead || !ending) continue;
+      this.forget(address);
+      ending.abort();
+    }
+  }
+
+  private forget(address: string, only?: Kept): void {
     const found = this.kept.get(address);
-    if (!found) return;
+    if (!found || (only && found !== only)) return;
     this.kept.delete(address);
     this.bytes -= found.bytes;
   }

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     RGB = tuple[int, int, int]
 
-# Planes: across which axis of "asr", and the letters at top, left, bottom, right.
-_PLANES = ((0, "SRIL"), (2, "SAIP"), (1, "ARPL"))
-_SHOWN_AS = "asr"
+# Planes: across which axis of "asl", and the letters at top, left, bottom, right.
+_PLANES = ((0, "SLIR"), (2, "SAIP"), (1, "ALPR"))
+_SHOWN_AS = "asl"
 _WIDTH = 1200
 _MARGIN, _LETTER, _TALLEST = 34, 3, 700
 _GROUND = 24
@@ -55,9 +55,9 @@ def orientation_picture(
 ) -> bytes:
     """Draw the three planes through the middle of what is labelled, side by side, to scale.
 
-    From the front with the right side on the left, from the right with the nose on the left, and
-    from above with the nose at the top: so the planes of "asr" lie in their arrays. A letter at
-    each edge says which side of the body it should be.
+    From behind, from the left with the nose on the left, and from above with the nose at the top:
+    left is left, as in plots and in the viewer. A letter at each edge says which side of the body
+    it should be.
 
     Parameters
     ----------

@@ -96,6 +96,7 @@ class _Reading:
         self, array: StoredArray, picked: Sequence[slice | Indices], indices: Sequence[Indices]
     ) -> None:
         self._array, self._picked, self._indices = array, picked, indices
+        self._groups: dict[tuple[int, bool], list[slice]] = {}
         size, axes = array.dtype.itemsize, len(array.shape)
         # Along each axis: bytes from one index to the next; and of what lies below one index, the
         # place of the first byte that is needed, and the end of the last.
@@ -112,6 +113,13 @@ class _Reading:
 
     def groups(self, axis: int, *, straight: bool) -> list[slice]:
         """Split the indices along an axis into those that are read in one go."""
+        # Below each of a thousand planes they are the same; two threads may both work them out.
+        found = self._groups.get((axis, straight))
+        if found is None:
+            self._groups[axis, straight] = found = self._split(axis, straight=straight)
+        return found
+
+    def _split(self, axis: int, *, straight: bool) -> list[slice]:
         values, step = self._indices[axis], self._step[axis]
         extent = self._end[axis] - self._first[axis]
         direct = straight and self._whole[axis]
@@ -119,6 +127,8 @@ class _Reading:
         gap = 0 if direct else _GAP_BYTES
         # One more index may follow where the gap is small enough; then groups are cut to size.
         breaks = np.flatnonzero(np.diff(values) * step - extent > gap) + 1
+        if len(breaks) == len(values) - 1:  # as of a plane across another axis than the first
+            return [slice(at, at + 1) for at in range(len(values))]
         found = []
         for start, stop in zip([0, *breaks.tolist()], [*breaks.tolist(), len(values)], strict=True):
             while start < stop:

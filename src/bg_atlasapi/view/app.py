@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.view import scene
 from bg_atlasapi.view.gallery import Gallery
 from bg_atlasapi.view.guard import MAX_BODY, Refusal
@@ -32,17 +33,24 @@ class ViewerApp(LocalApp):
     port
         Where it listens.
     overlays
-        Points and values to show, and what becomes of files dropped on the page.
+        Points and values to show, and what becomes of files dropped on the page; default none to
+        begin with.
+
+    Notes
+    -----
+    Nothing is read, and numpy not loaded, before the first question: the page itself, which a
+    browser asks for first, is answered meanwhile.
     """
 
     posts = frozenset({_DROP})
 
-    def __init__(self, atlas: Any, port: int, overlays: Overlays) -> None:
+    def __init__(self, atlas: Any, port: int, overlays: Overlays | None = None) -> None:
         super().__init__(port)
-        self.gallery = Gallery(atlas)
-        self.overlays = overlays
         self.token = secrets.token_hex(4)
         self._atlas = atlas
+        self._once = OnceLock()
+        self._gallery: Gallery | None = None
+        self._overlays = overlays
         self._regions: asyncio.Future[bytes] | None = None
         self.route(r"/api/labels/([0-2])/(\d{1,6})", self._labels)
         self.route(r"/api/sides/([0-2])/(\d{1,6})", self._sides)
@@ -51,6 +59,24 @@ class ViewerApp(LocalApp):
         self.route(r"/api/atlas\.json", self._describe)
         self.route(r"/api/points", self._points)
         self.route(r"/api/values", self._values)
+
+    @property
+    def gallery(self) -> Gallery:
+        """The planes."""
+        with self._once:
+            if self._gallery is None:
+                self._gallery = Gallery(self._atlas)
+            return self._gallery
+
+    @property
+    def overlays(self) -> Overlays:
+        """Points and values."""
+        with self._once:
+            if self._overlays is None:
+                from bg_atlasapi.view.overlays import Overlays
+
+                self._overlays = Overlays(self.gallery.subject)
+            return self._overlays
 
     def page(self, scope: Scope) -> Answer | None:
         """Return a file of the page."""
@@ -122,20 +148,21 @@ class ViewerApp(LocalApp):
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""
         self._pool.submit(self.gallery.warm, voxel)
-        self._pool.submit(page_files)
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await body_of(receive)
         if body is None:
             return refused(Refusal(413, f"More than {MAX_BODY >> 20} MB are not taken."))
         answer: bytes = await self.threaded(
-            self.overlays.dropped, body, scope.get("query_string", b"")
+            lambda: self.overlays.dropped(body, scope.get("query_string", b""))
         )
         return Answer(answer, _BINARY)
 
     def close(self) -> None:
         """Let go of threads and files."""
-        self.gallery.close()
+        with self._once:
+            if self._gallery is not None:
+                self._gallery.close()
         super().close()
 
 

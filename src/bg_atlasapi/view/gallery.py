@@ -19,7 +19,7 @@ from bg_atlasapi.late import np
 from bg_atlasapi.model.coding import runs
 from bg_atlasapi.model.space import CoordinateSpace
 from bg_atlasapi.query.subject import Subject, subject_of
-from bg_atlasapi.view import scene, slices
+from bg_atlasapi.view import scene, slices, thrift
 from bg_atlasapi.view.stores import PackedLabels, Stopped, TurnedImage, block_of, has_room
 
 if TYPE_CHECKING:
@@ -236,12 +236,13 @@ class Gallery:
             if (answer := self._answers.kept((-1, axis, index))) is not None:
                 return answer
             planes = slices.read_planes(source, axis, first, stop)
-            for at in range(stop - first):
-                answer = slices.coded_runs(_plane(planes, axis, at), terminology)
-                self._answers.put((-1, axis, first + at), answer)
-        kept = self._answers.kept((-1, axis, index))
-        assert kept is not None
-        return kept
+            for at in range(first, stop):
+                made = slices.coded_runs(_plane(planes, axis, at - first), terminology)
+                self._answers.put((-1, axis, at), made)
+                if at == index:  # what was put may be forgotten by now, if planes are very large
+                    answer = made
+        assert answer is not None
+        return answer
 
     def _from_packed(self, packed: PackedLabels, axis: int, index: int) -> bytes:
         plane = packed.plane(axis, index)
@@ -280,12 +281,14 @@ class Gallery:
             if self._is_small:
                 self._codes = self.subject.labels.coded.codes.reshape(self.shape)
             elif self._packed is None:
+                thrift.be_thrifty()
                 self._packed = PackedLabels(self.subject.labels, self._stopping)
 
     def prepare_image(self) -> None:
         """Prepare the template, likewise."""
         with contextlib.suppress(Stopped):
             self.image(0).prepare(self._stopping)
+        thrift.give_back()
 
     def close(self) -> None:
         """Stop preparing, and let go of what was written."""

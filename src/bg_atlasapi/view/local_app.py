@@ -28,6 +28,7 @@ KEEP = "private, max-age=3600, immutable"  # of addresses that carry a token of 
 BINARY, JSON = "application/octet-stream", "application/json"
 _LOG = logging.getLogger(__name__)
 _THREADS = 4
+_AHEAD = b"x-ahead"  # of requests that nobody waits for yet
 _PATIENCE_S = 30.0  # for the next part of a body
 _ZIPPED_FROM = 1000  # bytes
 _POLICY = (
@@ -93,6 +94,7 @@ class LocalApp:
         self.hosts = local_hosts(port)
         self.origins = origins
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="viewer")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer]]] = []
 
     def route(self, pattern: str, handler: Callable[..., Answer]) -> None:
@@ -104,13 +106,14 @@ class LocalApp:
         if scope["type"] != "http":
             return
         answer = await self._answer(scope, receive)
-        await self._send(scope, send, answer)
+        if answer is not None:
+            await self._send(scope, send, answer)
 
     def page(self, scope: Scope) -> Answer | None:  # noqa: ARG002 - for subclasses
         """Return the answer to an address that a link may lead to, None for others."""
         return None
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
         page, method = self.page(scope), scope["method"]
         writes = scope["path"] in self.posts
         asking = method == "OPTIONS" and self.origins  # a browser that asks whether it may ask
@@ -126,7 +129,20 @@ class LocalApp:
             return refused(why)
         if asking:
             return Answer(b"", status=204)
-        return page or await self._attempt(scope, receive)
+        if page is not None or writes:
+            return page or await self._attempt(scope, receive)
+        return await self._while_wanted(scope, receive)
+
+    async def _while_wanted(self, scope: Scope, receive: Receive) -> Answer | None:
+        """Return the answer, None if who asked goes away first: what was not begun is left out."""
+        working = asyncio.ensure_future(self._attempt(scope, receive))
+        going = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+            going.cancel()
 
     async def _attempt(self, scope: Scope, receive: Receive) -> Answer:
         """Return the answer, or one sentence that names no file."""
@@ -146,16 +162,21 @@ class LocalApp:
 
     async def routed(self, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG002 - for subclasses
         """Return the answer to an address of the table."""
+        ahead = any(name == _AHEAD for name, _ in scope["headers"])
         for pattern, handler in self._routes:
             if found := pattern.fullmatch(scope["path"]):
-                answer: Answer = await self.threaded(handler, *map(int, found.groups()))
+                numbers = map(int, found.groups())
+                answer: Answer = await self.threaded(handler, *numbers, ahead=ahead)
                 return answer
         return refused(Refusal(404, "There is nothing here."))
 
-    async def threaded(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function in a thread: it reads files."""
+    async def threaded(
+        self, function: Callable[..., Any], *arguments: Any, ahead: bool = False
+    ) -> Any:
+        """Run a function in a thread: it reads files. What nobody waits for yet has one thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, function, *arguments)
+        pool = self._ahead if ahead else self._pool
+        return await loop.run_in_executor(pool, function, *arguments)
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
         sent = dict(scope["headers"])
@@ -191,7 +212,14 @@ class LocalApp:
 
     def close(self) -> None:
         """Let go of the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._ahead):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when who asked has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def body_of(receive: Receive) -> bytes | None:

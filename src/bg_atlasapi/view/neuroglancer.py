@@ -1,10 +1,10 @@
 """An atlas for Neuroglancer: its precomputed formats, made as they are asked for.
 
 Made, not read: of a V3 store the generator writes only meshes in these formats, and v1 packages
-have none, so what is served is worked out from whatever generation the atlas is. One scale, chunks
-of 64³ voxels, raw; meshes of the older, plain kind. Axes are X, Y, Z, the reverse of the atlas's,
-in nm. Sources: Neuroglancer's descriptions of the precomputed volume, mesh and segment property
-formats, and of its state.
+have none, so what is served is worked out from whatever generation the atlas is. A scale for each
+voxel size that is stored, the finest first, in chunks of 64³ voxels, raw; meshes of the older,
+plain kind. Axes are X, Y, Z, the reverse of the atlas's, in nm. Sources: Neuroglancer's
+descriptions of the precomputed volume, mesh and segment property formats, and of its state.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import math
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import ge
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.formats.precomputed_labels import PROPERTIES, SIDE, hexadecimal, properties_of
 from bg_atlasapi.late import np
+from bg_atlasapi.locks import OnceLock
+from bg_atlasapi.model.volume import Pyramid
 from bg_atlasapi.query.subject import subject_of
 from bg_atlasapi.view import scene
 from bg_atlasapi.view.gallery import Gallery, middle
@@ -29,15 +33,42 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bg_atlasapi.model.mesh import TriangleMesh
+    from bg_atlasapi.model.volume import VolumeSource
+
+    Triplet = tuple[float, float, float]
 
 CLIENT = "https://neuroglancer-demo.appspot.com"
 STATE = "/state.json"
 _NM_PER_UM = 1000.0
 _PLAIN_TYPES = ("uint8", "uint16", "uint32", "float32")  # what images may be of
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})_(\d{1,9})-(\d{1,9})_(\d{1,9})-(\d{1,9})", re.ASCII)
-_SCALE = "full"
+_CHUNKS = re.compile(r"/(?:annotation|image/(\d{1,3}))/(full|[\d.x]{1,60}um)", re.ASCII)
+_FULL = "full"
 _ALPHA = 0.45
 _SHADER = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """A volume at one voxel size, and the folder of its chunks."""
+
+    key: str
+    source: VolumeSource
+    spacing_um: Triplet
+
+
+def _scales_of(source: VolumeSource, spacing_um: Triplet) -> tuple[_Scale, ...]:
+    """Return a volume at its own voxel size and at the coarser ones that are stored."""
+    coarser = [
+        level
+        for level in (source.levels if isinstance(source, Pyramid) else ())
+        if level != spacing_um and all(map(ge, level, spacing_um))
+    ]
+    stored = [
+        _Scale("x".join(f"{size:g}" for size in level) + "um", source.at(level), level)  # type: ignore[attr-defined]
+        for level in sorted(coarser)
+    ]
+    return _Scale(_FULL, source, spacing_um), *stored
 
 
 def checked_client(address: str) -> str:
@@ -90,6 +121,8 @@ class NeuroglancerApp(LocalApp):
         self.gallery = Gallery(atlas)
         self.client = client
         self._atlas, self._codes, self._voxel = atlas, codes, voxel
+        self._once = OnceLock()
+        self._known: dict[int | None, tuple[_Scale, ...]] = {}
         self._base = f"http://127.0.0.1:{port}"
         self.route(re.escape(STATE), lambda: self._told(self.state()))
         self.route("/annotation/info", lambda: self._told(self._labels_info()))
@@ -107,33 +140,43 @@ class NeuroglancerApp(LocalApp):
     async def routed(self, scope: Scope, receive: Receive) -> Answer:
         """Return the answer to an address; those of chunks are too many for the table."""
         folder, _, name = scope["path"].rpartition("/")
-        if found := _RANGE.fullmatch(name):
-            bounds = [int(one) for one in found.groups()]
-            if folder == f"/annotation/{_SCALE}":
-                return await self._chunk(None, bounds)
-            image = re.fullmatch(rf"/image/(\d{{1,3}})/{_SCALE}", folder, re.ASCII)
-            if image and int(image[1]) < len(self.gallery.references):
-                return await self._chunk(int(image[1]), bounds)
+        place = _CHUNKS.fullmatch(folder)
+        bounds = _RANGE.fullmatch(name)
+        if place and bounds:
+            image = None if place[1] is None else int(place[1])
+            ends = [int(one) for one in bounds.groups()]
+            found: Answer = await self.threaded(self._chunk, image, place[2], ends)
+            return found
         return await super().routed(scope, receive)
 
-    async def _chunk(self, image: int | None, bounds: Sequence[int]) -> Answer:
-        within = [slice(bounds[at], bounds[at + 1]) for at in (4, 2, 0)]  # Z, Y, X
-        shape = self.gallery.shape if image is None else self.gallery.image(image).source.shape
-        for part, length in zip(within, shape, strict=True):
-            if not part.start < part.stop <= min(length, part.start + SIDE):
-                return refused(Refusal(404, "There is no such chunk."))
-        data: bytes = await self.threaded(self._voxels, image, within)
-        return Answer(data, BINARY, zip_level=1)
+    def _scales(self, image: int | None) -> tuple[_Scale, ...]:
+        """Return the scales of the annotation (None) or of an image; none if there is none such."""
+        if image is not None and image >= len(self.gallery.references):
+            return ()
+        with self._once:
+            if image not in self._known:
+                subject = self.gallery.subject
+                source = (
+                    subject.labels.source if image is None else self.gallery.image(image).source
+                )
+                self._known[image] = _scales_of(source, subject.space.spacing_um)
+            return self._known[image]
 
-    def _voxels(self, image: int | None, within: Sequence[slice]) -> bytes:
+    def _chunk(self, image: int | None, key: str, bounds: Sequence[int]) -> Answer:
+        scale = next((one for one in self._scales(image) if one.key == key), None)
+        within = [slice(bounds[at], bounds[at + 1]) for at in (4, 2, 0)]  # Z, Y, X
+        if scale is None or not all(
+            part.start < part.stop <= min(length, part.start + SIDE)
+            for part, length in zip(within, scale.source.shape, strict=True)
+        ):
+            return refused(Refusal(404, "There is no such chunk."))
         # X varies fastest in the format, as the last axis does here.
-        labels = self.gallery.subject.labels.source
-        source = labels if image is None else self.gallery.image(image).source
-        wanted = self._label_type if image is None else _image_type(source.dtype)
+        source = scale.source
         indices = [np.arange(part.start, part.stop) for part in within]
         out = np.zeros([len(one) for one in indices], source.dtype)
         source.outer(indices, out)
-        return out.astype(wanted).tobytes()
+        wanted = self._label_type if image is None else _image_type(source.dtype)
+        return Answer(out.astype(wanted).tobytes(), BINARY, zip_level=1)
 
     @property
     def _label_type(self) -> str:
@@ -142,36 +185,33 @@ class NeuroglancerApp(LocalApp):
         small = largest < 2**32 and self.gallery.subject.labels.dtype.itemsize <= 4
         return "uint32" if small else "uint64"
 
-    def _info(self, kind: str, data_type: str, shape: Sequence[int]) -> dict[str, Any]:
-        scale = {
-            "chunk_sizes": [[SIDE, SIDE, SIDE]],
-            "encoding": "raw",
-            "key": _SCALE,
-            "resolution": self._nm,
-            "size": [int(length) for length in reversed(shape)],
-            "voxel_offset": [0, 0, 0],
-        }
+    def _info(self, kind: str, data_type: str, scales: Sequence[_Scale]) -> dict[str, Any]:
+        described = [
+            {
+                "chunk_sizes": [[SIDE, SIDE, SIDE]],
+                "encoding": "raw",
+                "key": scale.key,
+                "resolution": [size * _NM_PER_UM for size in reversed(scale.spacing_um)],
+                "size": [int(length) for length in reversed(scale.source.shape)],
+                "voxel_offset": [0, 0, 0],
+            }
+            for scale in scales
+        ]
         return {
             "@type": "neuroglancer_multiscale_volume",
             "data_type": data_type,
             "num_channels": 1,
-            "scales": [scale],
+            "scales": described,
             "type": kind,
         }
 
-    @property
-    def _nm(self) -> list[float]:
-        return [size * _NM_PER_UM for size in reversed(self.gallery.subject.space.spacing_um)]
-
     def _labels_info(self) -> dict[str, Any]:
-        info = self._info("segmentation", self._label_type, self.gallery.shape)
+        info = self._info("segmentation", self._label_type, self._scales(None))
         return {**info, "mesh": "mesh", "segment_properties": PROPERTIES}
 
     def _image_info(self, number: int) -> dict[str, Any] | None:
-        if number >= len(self.gallery.references):
-            return None
-        source = self.gallery.image(number).source
-        return self._info("image", _image_type(source.dtype), source.shape)
+        scales = self._scales(number)
+        return self._info("image", _image_type(scales[0].source.dtype), scales) if scales else None
 
     def _structures(self) -> list[dict[str, Any]]:
         tree = self.gallery.subject.terminology

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ _TYPES = {
 _GZIP_LEVEL = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageFile:
     """One file of the page.
 
@@ -33,16 +33,20 @@ class PageFile:
     ----------
     content_type
         For HTTP.
-    body, zipped
-        As it is, and with gzip.
+    body
+        As it is.
     tag
         Changes with the content.
     """
 
     content_type: str
     body: bytes
-    zipped: bytes
     tag: str
+
+    @cached_property
+    def zipped(self) -> bytes:
+        """With gzip; made when first asked for, since the 3-D view's takes longer than the rest."""
+        return gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
 
 
 @cache
@@ -60,4 +64,4 @@ def page_files() -> dict[str, PageFile]:
 def _read(entry: Traversable, kind: str) -> PageFile:
     body = entry.read_bytes()
     tag = hashlib.sha256(body).hexdigest()[:16]
-    return PageFile(kind, body, gzip.compress(body, _GZIP_LEVEL, mtime=0), f'"{tag}"')
+    return PageFile(kind, body, f'"{tag}"')

@@ -10,12 +10,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.late import np
+from bg_atlasapi.query.regions import region_sizes
 from bg_atlasapi.query.subject import Subject, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
+    import numpy.typing as npt
 
 TEMPLATE = "template"
 
@@ -100,22 +101,19 @@ def regions(atlas: Any) -> dict[str, Any]:
         For JSON: ``volume_mm3``, ``left_mm3``, ``right_mm3`` and ``own_mm3``, numbers; and
         ``inside_um``, a triplet in the atlas's axis order, or null for what has no voxels.
     """
-    table: pd.DataFrame = atlas.region_table()
-    count = len(subject_of(atlas).terminology)
-    table = table.iloc[:count]
-    names = [name for name in table.columns if name.startswith("interior_")]
-    places = table[names].to_numpy(np.float64)
+    sizes = region_sizes(atlas)
+    count = len(subject_of(atlas).terminology) + 1
     return {
-        "volume_mm3": [0.0, *_rounded(table["volume_mm3"])],
-        "left_mm3": [0.0, *_rounded(table["left_mm3"])],
-        "right_mm3": [0.0, *_rounded(table["right_mm3"])],
-        "own_mm3": [0.0, *_rounded(table["own_volume_mm3"])],
-        "inside_um": [None, *(_place(row) for row in places.tolist())],
+        "volume_mm3": _rounded(sizes.volume_mm3[:count]),
+        "left_mm3": _rounded(sizes.left_mm3[:count]),
+        "right_mm3": _rounded(sizes.right_mm3[:count]),
+        "own_mm3": _rounded(sizes.own_mm3[:count]),
+        "inside_um": [None, *map(_place, sizes.interior_um[1:count].tolist())],
     }
 
 
-def _rounded(column: Any) -> list[float]:
-    return [float(f"{value:.6g}") for value in column.tolist()]
+def _rounded(column: npt.NDArray[np.float64]) -> list[float]:
+    return [0.0, *(float(f"{value:.6g}") for value in column[1:].tolist())]
 
 
 def _place(row: list[float]) -> list[float] | None:

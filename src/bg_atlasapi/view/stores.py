@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _SLAB = 8  # planes that are packed together
 _BLOCK = 8  # planes that are read together: of the labels of a 10 µm mouse 34 MB
-_TOGETHER = 8  # planes across an axis that are packed together
+_TOGETHER = 4  # planes across an axis that are packed together: all are unpacked for one
 _ROOM = 4  # times the size of a file that must be free to write it
 _LARGE_FILES = "/var/tmp"  # noqa: S108 - where large files go on systems whose /tmp is memory
 

@@ -70,6 +70,8 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
         If the position lies outside the volume, a file cannot be read, or the port is in use.
     UnknownStructureError
         If the atlas lacks a structure.
+    IncompleteAtlasError, InvalidAtlasError
+        If a file of the atlas is missing or damaged.
     """
     from bg_atlasapi.view.serving import Viewing, address_of, listen
 
@@ -79,12 +81,16 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     fragment = beginning.fragment if beginning else ""
     announce(address_of(listening, fragment))
     from bg_atlasapi.view.app import ViewerApp
-    from bg_atlasapi.view.overlays import Overlays
 
-    overlays = beginning.overlays if beginning else Overlays(subject_of(atlas))
+    overlays = beginning.overlays if beginning else None
     app = ViewerApp(atlas, listening.getsockname()[1], overlays)
-    app.warm(beginning.voxel if beginning else None)
-    return Viewing(app, listening, fragment)
+    viewing = Viewing(app, listening, fragment)  # the page is answered from here on
+    try:
+        app.warm(beginning.voxel if beginning else None)
+    except BaseException:
+        viewing.close()
+        raise
+    return viewing
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,12 @@ def test_the_sides_are_where_the_letters_say() -> None:
         return rows.mean() - inside[0].mean(), columns.mean() - inside[1].mean()
 
     red, green, blue = 0, 1, 2
-    assert place(0, green)[0] < -20  # coronal: the top is up, the right is left
-    assert place(0, blue)[1] < -20
+    assert place(0, green)[0] < -20  # coronal: the top is up, the right is right
+    assert place(0, blue)[1] > 20
     assert place(1, red)[1] < -20  # sagittal: the front is left, the top is up
     assert place(1, green)[0] < -10
-    assert place(2, red)[0] < -20  # horizontal: the front is up, the right is left
-    assert place(2, blue)[1] < -20
+    assert place(2, red)[0] < -20  # horizontal: the front is up, the right is right
+    assert place(2, blue)[1] > 20
 
 
 def test_every_orientation_gives_the_same_picture() -> None:

@@ -57,6 +57,8 @@ class Client:
         parts, sent = list(body), []
 
         async def receive() -> dict[str, Any]:
+            if not parts:  # nothing more comes, and nobody goes away
+                await asyncio.Event().wait()
             part = parts.pop(0)
             return {"type": "http.request", "body": part, "more_body": bool(parts)}
 

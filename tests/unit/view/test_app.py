@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def test_planes_of_a_large_atlas(phantom: BrainGlobeAtlas, client_of: Any, axis:
             assert before(path).body == after(path).body
     small = sum(map(len, (b"".join(pack) for pack in after.app.gallery._packed._packs[axis])))
     assert small < phantom.annotation.size / 10
+
+
+@pytest.mark.usefixtures("large")
+def test_planes_larger_than_what_is_kept(
+    phantom: BrainGlobeAtlas, client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plane whose neighbours push it out of what is kept is answered all the same, by threads at once too."""
+    monkeypatch.setattr("bg_atlasapi.view.gallery._KEPT_BYTES", 1)
+    gallery = client_of(phantom).app.gallery
+    with ThreadPoolExecutor(8) as pool:
+        for index, body in enumerate(pool.map(lambda one: gallery.labels(2, one), range(40))):
+            codes, _ = labels_of(body)
+            ids = phantom._terminology.ids[codes]
+            assert np.array_equal(ids, phantom.annotation.take(index, axis=2))
 
 
 @pytest.mark.usefixtures("large")

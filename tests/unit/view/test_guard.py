@@ -170,6 +170,7 @@ def test_an_error_names_no_file(phantom: BrainGlobeAtlas, client_of: Any, tmp_pa
             raise bg_atlasapi.errors.IncompleteAtlasError(f"{tmp_path}/1.obj is damaged")
 
     model = phantom._model
+    assert ask.app.gallery.atlas is phantom  # worked out once, of the whole atlas
     ask.app._atlas = type("Other", (), {"_model": type("Model", (), {"meshes": Broken()})})()
     for failing in (None, ZeroDivisionError(str(tmp_path))):
         if failing is not None:

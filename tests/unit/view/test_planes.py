@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import InvalidInputError
 from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.view.cuts import sides_in
 from bg_atlasapi.view.planes import VIEWS, Plane, planes_of
 
 ORIENTATIONS = [
@@ -95,3 +97,26 @@ def test_several_positions_are_several_planes() -> None:
         "SI 0.00 mm",
         "SI 0.10 mm",
     ]
+
+
+@pytest.mark.parametrize("orientation", ["asr", "lpi", "ial"])
+@pytest.mark.parametrize("name", ["coronal", "horizontal"])
+def test_the_side_seen_is_the_hemisphere(orientation: str, name: str) -> None:
+    """The left half of a picture is what ``hemisphere_from_coords`` calls left, in any orientation."""
+    space = space_of(orientation)
+    ids = np.ones(space.shape, np.uint8)
+    atlas = BrainGlobeAtlas.from_arrays(
+        ids, {1: "all"}, resolution=space.spacing_um, orientation=orientation
+    )
+    (plane,) = planes_of(space, name, None)
+    sides = sides_in(atlas._subject(), plane)[:, :: -1 if plane.turned[0] else 1]
+    assert plane.letters[:2] == ("l", "r")
+    rows, columns = plane.shape
+    across, down = plane.axes
+    for column in range(columns):
+        voxel = [0, 0, 0]
+        voxel[across] = columns - 1 - column if plane.turned[0] else column
+        voxel[down] = rows // 2
+        side = atlas.hemisphere_from_coords(voxel, as_string=True)
+        assert side == ("left" if column < columns / 2 else "right")
+        assert sides[rows // 2, column] == (1 if side == "left" else 2)
