@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.build.meshing.cuberille import Squares, squares_of
-from bg_atlasapi.build.meshing.merging import Fine, merged, triangles_of
+from bg_atlasapi.build.meshing.cuberille import squares_of
+from bg_atlasapi.build.meshing.merging import merged
+from bg_atlasapi.build.meshing.patches import Fine, packed
 from bg_atlasapi.build.meshing.pinches import parted
-from bg_atlasapi.build.meshing.smoothing import crossed, smoothed, unit
+from bg_atlasapi.build.meshing.smoothing import heights_of, smoothed
+from bg_atlasapi.build.meshing.vectors import areas_of, dot, unit
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Faces = npt.NDArray[np.int32]
+    Whole = npt.NDArray[np.float64]
     Planes = Callable[[int, int], npt.NDArray[Any]]
 
-ITERATIONS = 6
-_STEPS = 3  # towards the volume of the voxels
+_STEPS = 4  # towards the volume of the voxels
 _MOST = 0.25  # of a voxel, in one of them
+_CLOSE = 1e-5  # of the volume: no further step
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,12 @@ class Finish:
     ----------
     tolerance_um
         How far a vertex may lie from the planes through those it stands for, µm; 0 joins none.
-    iterations
+    passes
         Of the smoothing filter; 0 leaves the stairs of the voxels.
     """
 
     tolerance_um: float
-    iterations: int = ITERATIONS
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,53 +97,41 @@ def mesh_of(
         volume; without triangles where there is no voxel.
     """
     points, surface = parted(squares_of(planes, shape))
-    smooth = smoothed(points, surface, finish.iterations)
-    size = np.array(spacing_um, np.float32)
+    smooth = smoothed(points, surface, finish.passes)
+    size = np.array(spacing_um, np.float32)[:, np.newaxis]
     # A surface that is stretched along an axis has normals that are squeezed along it.
     fine = Fine(smooth.points * size, unit(smooth.areas / size))
-    corners = surface.corners + np.array(origin, np.int32)
-    coarse = merged(fine, surface.squares, corners, finish.tolerance_um)
-    triangles = triangles_of(coarse.points, coarse.faces)
-    voxels = _voxels(points, surface)
+    cells = packed(surface.corners, origin)
+    few, triangles = merged(fine, surface.squares, cells, finish.tolerance_um)
+    voxels = int(heights_of(points, surface)[1].sum())
     wanted = voxels * float(np.prod(np.array(spacing_um, np.float64)))
-    filled = _filled(coarse.points, triangles, wanted, min(spacing_um))
-    filled += np.array(origin, np.float64) * np.array(spacing_um, np.float64)
-    mesh = TriangleMesh(filled, triangles.astype(np.int64))
+    filled = _filled(few.astype(np.float64), triangles, wanted, min(spacing_um))
+    filled += (np.array(origin) * np.array(spacing_um, np.float64))[:, np.newaxis]
+    mesh = TriangleMesh(
+        np.ascontiguousarray(filled.T), np.ascontiguousarray(triangles.T, np.int64)
+    )
     return Made(mesh, voxels, 2 * int(np.count_nonzero(surface.facing)))
 
 
-def _voxels(points: Floats, surface: Squares) -> int:
-    """Return how many voxels a surface encloses, by the heights of the faces across one axis."""
-    across = np.flatnonzero(np.abs(surface.facing) == 1)
-    heights = points[surface.squares[across, 0], 0].astype(np.int64)
-    return int((heights * surface.facing[across]).sum())
-
-
-def _filled(
-    points: Floats, triangles: npt.NDArray[np.int32], wanted: float, size_um: float
-) -> npt.NDArray[np.float64]:
+def _filled(points: Whole, triangles: Faces, wanted: float, size_um: float) -> Whole:
     """Move a surface along its normals until it holds a volume, µm³; a little at most."""
-    moved = points.astype(np.float64)
-    if not len(triangles):
-        return moved
+    if not triangles.size:
+        return points
+    around = np.zeros_like(points)
+    for axis, areas in enumerate(areas_of(points, triangles)):
+        for side in triangles:
+            around[axis] += np.bincount(side, areas, len(around[axis]))
+    size = max(float(np.sqrt(dot(around, around)).sum()) / 3, 1e-9)
+    normals = unit(around)
     for _ in range(_STEPS):
-        first, second, third = (moved[triangles[:, side]] for side in range(3))
-        areas = crossed(second - first, third - first) / 2
-        volume = float(np.einsum("ij,ij->", first, areas)) / 3
-        sums = np.stack(
-            [
-                sum(
-                    np.bincount(triangles[:, side], weights=areas[:, axis], minlength=len(moved))
-                    for side in range(3)
-                )
-                for axis in range(3)
-            ],
-            axis=1,
-        )
-        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-        step = (wanted - volume) / max(float(lengths.sum()) / 3, 1e-9)
-        step = min(max(step, -_MOST * size_um), _MOST * size_um)
-        moved += sums * (step / np.maximum(lengths, 1e-9))[:, np.newaxis]
-        if abs(wanted - volume) < 0.001 * wanted:
+        missing = wanted - enclosed(points, triangles)
+        if abs(missing) < _CLOSE * wanted:
             break
-    return moved
+        points = points + normals * min(max(missing / size, -_MOST * size_um), _MOST * size_um)
+    return points
+
+
+def enclosed(points: Whole, triangles: Faces) -> float:
+    """Return the volume within a closed surface; shapes ``(3, n)`` and ``(3, m)``."""
+    corners = points.take(triangles[0], axis=1)
+    return float(dot(corners, areas_of(points, triangles)).sum()) / 3

@@ -22,12 +22,13 @@ _INTO = 0.125
 def repeated_edges(
     faces: npt.NDArray[np.int32], count: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the directed edges that two faces or more go along.
+    """Return the edges at which more than two faces meet.
 
     Parameters
     ----------
     faces
-        Shape ``(n, k)``.
+        Shape ``(k, n)``: all that there are at the edges asked about, and turned alike, so that
+        half of them go along an edge from its lower vertex to its higher.
     count
         How many vertices there are.
 
@@ -36,11 +37,13 @@ def repeated_edges(
     start, end
         Vertices, one pair for each edge too many.
     """
-    keys = faces.astype(np.int64) * count
-    for side in range(faces.shape[1]):
-        keys[:, side] += faces[:, (side + 1) % faces.shape[1]]
-    keys = np.sort(keys, axis=None)
-    twice = keys[1:][keys[1:] == keys[:-1]]
+    keys = []
+    for side in range(len(faces)):
+        start, end = faces[side - 1], faces[side]
+        up = np.flatnonzero(start <= end)
+        keys.append(start.take(up) * np.int64(count) + end.take(up))
+    sorted_keys = np.sort(np.concatenate(keys))
+    twice = sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]
     start, end = np.divmod(twice, max(count, 1))
     return start, end
 
@@ -62,22 +65,22 @@ def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
         nowhere (0).
     """
     points = surface.corners.astype(np.float32)
-    near = [surface.touching[surface.squares[:, side]] for side in range(4)]
+    near = [surface.touching.take(side) for side in surface.squares]
     rows = np.flatnonzero((near[0] | near[2]) & (near[1] | near[3]))  # two in a row
-    some, facing = surface.squares[rows], surface.facing[rows]
-    added = _Added(points, some, _voxels(points, some, facing))
+    some = surface.squares.take(rows, axis=1)
+    added = _Added(points, some.T, _voxels(points, some, surface.facing.take(rows)))
     while added.part():
         pass
     if not added.made:
         return points, surface
-    squares, extra = surface.squares.copy(), added.squares[len(rows) :]
-    squares[rows] = added.squares[: len(rows)]
-    beside = surface.corners[np.array(added.near, np.intp)]
-    return np.concatenate([points, np.array(added.made, np.float32)]), Squares(
-        np.concatenate([surface.corners, beside]),
-        np.concatenate([squares, extra]),
-        np.concatenate([surface.facing, np.zeros(len(extra), np.int8)]),
-        np.concatenate([surface.touching, np.zeros(len(beside), np.bool_)]),
+    squares, extra = surface.squares.copy(), added.squares[len(rows) :].T
+    squares[:, rows] = added.squares[: len(rows)].T
+    beside = surface.corners.take(added.near, axis=1)
+    return np.concatenate([points, np.array(added.made, np.float32).T], axis=1), Squares(
+        np.concatenate([surface.corners, beside], axis=1),
+        np.concatenate([squares, extra], axis=1),
+        np.concatenate([surface.facing, np.zeros(extra.shape[1], np.int8)]),
+        np.concatenate([surface.touching, np.zeros(beside.shape[1], np.bool_)]),
     )
 
 
@@ -87,10 +90,10 @@ def _voxels(
     facing: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.float64]:
     """Return the middle of the voxel that each square bounds."""
-    middles: npt.NDArray[np.float64] = points[squares].mean(axis=1, dtype=np.float64)
-    axis = np.abs(facing.astype(np.intp)) - 1
-    middles[np.arange(len(squares)), axis] -= np.sign(facing) / 2
-    return middles
+    middles = np.stack([axis.take(squares).mean(axis=0, dtype=np.float64) for axis in points])
+    for axis in range(3):
+        middles[axis] -= np.where(np.abs(facing) == axis + 1, np.sign(facing) / 2, 0)
+    return middles.T
 
 
 class _Added:
@@ -135,8 +138,8 @@ class _Added:
 
     def _meetings(self) -> list[list[tuple[int, int]]]:
         """Return for each double edge the squares along it, and at which side of each it is."""
-        count = len(self._points) + len(self.made)
-        start, end = repeated_edges(self.squares, count)
+        count = self._points.shape[1] + len(self.made)
+        start, end = repeated_edges(self.squares.T, count)
         double = np.unique((np.minimum(start, end) * count + np.maximum(start, end))[start != end])
         nexts = np.roll(self.squares, -1, axis=1)
         keys = np.minimum(self.squares, nexts).astype(np.int64) * count
@@ -150,14 +153,14 @@ class _Added:
 
     def _inserted(self, chosen: list[tuple[int, int]]) -> list[tuple[int, list[int]]]:
         """Put a vertex into the edge of two squares; return what else they become."""
-        new = len(self._points) + len(self.made)
+        new = self._points.shape[1] + len(self.made)
         extra = []
         for row, side in chosen:
             start, end, third, fourth = np.roll(self.squares[row], -side).tolist()
             if row == chosen[0][0]:
                 middle = (self._place(start) + self._place(end)) / 2
                 self.made.append(middle + _INTO * (self._voxels[row] - middle))
-                self.near.append(next(one for one in (start, end) if one < len(self._points)))
+                self.near.append(next(one for one in (start, end) if one < self._points.shape[1]))
             if len({start, end, third, fourth}) == 3:  # a triangle, made here before
                 self.squares[row] = (start, new, end, third if third != end else fourth)
                 continue
@@ -166,6 +169,6 @@ class _Added:
         return extra
 
     def _place(self, vertex: int) -> npt.NDArray[np.float64]:
-        old = len(self._points)
-        place = self.made[vertex - old] if vertex >= old else self._points[vertex]
+        old = self._points.shape[1]
+        place = self.made[vertex - old] if vertex >= old else self._points[:, vertex]
         return np.asarray(place, np.float64)
