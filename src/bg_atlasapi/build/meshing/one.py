@@ -56,6 +56,8 @@ class Made:
     ----------
     mesh
         The mesh.
+    volume_um3
+        What it encloses, µm³.
     voxels
         How many it encloses.
     raw_triangles
@@ -63,6 +65,7 @@ class Made:
     """
 
     mesh: TriangleMesh
+    volume_um3: float
     voxels: int
     raw_triangles: int
 
@@ -105,33 +108,37 @@ def mesh_of(
     few, triangles = merged(fine, surface.squares, cells, finish.tolerance_um)
     voxels = int(heights_of(points, surface)[1].sum())
     wanted = voxels * float(np.prod(np.array(spacing_um, np.float64)))
-    filled = _filled(few.astype(np.float64), triangles, wanted, min(spacing_um))
+    filled, volume = _filled(few.astype(np.float64), triangles, wanted, min(spacing_um))
     filled += (np.array(origin) * np.array(spacing_um, np.float64))[:, np.newaxis]
     mesh = TriangleMesh(
         np.ascontiguousarray(filled.T), np.ascontiguousarray(triangles.T, np.int64)
     )
-    return Made(mesh, voxels, 2 * int(np.count_nonzero(surface.facing)))
+    return Made(mesh, volume, voxels, 2 * int(np.count_nonzero(surface.facing)))
 
 
-def _filled(points: Whole, triangles: Faces, wanted: float, size_um: float) -> Whole:
-    """Move a surface along its normals until it holds a volume, µm³; a little at most."""
-    if not triangles.size:
-        return points
+def _filled(
+    points: Whole, triangles: Faces, wanted: float, size_um: float
+) -> tuple[Whole, float]:
+    """Move a surface along its normals until it holds a volume, µm³, a little at most; return what
+    it holds, too.
+    """
+    areas = areas_of(points, triangles)
+    volume = _enclosed(points, triangles, areas)
     around = np.zeros_like(points)
-    for axis, areas in enumerate(areas_of(points, triangles)):
+    for out, some in zip(around, areas, strict=True):
         for side in triangles:
-            around[axis] += np.bincount(side, areas, len(around[axis]))
+            out += np.bincount(side, some, len(out))
     size = max(float(np.sqrt(dot(around, around)).sum()) / 3, 1e-9)
     normals = unit(around)
     for _ in range(_STEPS):
-        missing = wanted - enclosed(points, triangles)
-        if abs(missing) < _CLOSE * wanted:
+        if abs(wanted - volume) <= _CLOSE * wanted:
             break
-        points = points + normals * min(max(missing / size, -_MOST * size_um), _MOST * size_um)
-    return points
+        step = (wanted - volume) / size
+        points = points + normals * min(max(step, -_MOST * size_um), _MOST * size_um)
+        volume = _enclosed(points, triangles, areas_of(points, triangles))
+    return points, volume
 
 
-def enclosed(points: Whole, triangles: Faces) -> float:
-    """Return the volume within a closed surface; shapes ``(3, n)`` and ``(3, m)``."""
-    corners = points.take(triangles[0], axis=1)
-    return float(dot(corners, areas_of(points, triangles)).sum()) / 3
+def _enclosed(points: Whole, triangles: Faces, areas: Whole) -> float:
+    """Return the volume within a closed surface."""
+    return float(dot(points.take(triangles[0], axis=1), areas).sum()) / 3

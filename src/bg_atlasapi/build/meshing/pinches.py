@@ -73,12 +73,13 @@ def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
         pass
     if not added.made:
         return points, surface
-    squares, extra = surface.squares.copy(), added.squares[len(rows) :].T
+    extra = added.squares[len(rows) :].T
+    squares = np.concatenate([surface.squares, extra], axis=1)
     squares[:, rows] = added.squares[: len(rows)].T
     beside = surface.corners.take(added.near, axis=1)
     return np.concatenate([points, np.array(added.made, np.float32).T], axis=1), Squares(
         np.concatenate([surface.corners, beside], axis=1),
-        np.concatenate([squares, extra], axis=1),
+        squares,
         np.concatenate([surface.facing, np.zeros(extra.shape[1], np.int8)]),
         np.concatenate([surface.touching, np.zeros(beside.shape[1], np.bool_)]),
     )

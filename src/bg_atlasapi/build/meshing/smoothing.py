@@ -92,31 +92,32 @@ class _Fans:
     """
 
     def __init__(self, squares: Vertices, count: int) -> None:
-        sparse = import_module("scipy.sparse")
         self._squares, self._count = squares, count
-        corners = squares.reshape(-1)
-        ends = np.arange(len(corners) + 1, dtype=np.int32)
-        ones = np.ones(len(corners), np.float32)
         # Sorts corners of squares by vertex, and nothing else, which is why it is done so.
-        fans = sparse.csc_matrix((ones, corners, ends), (count, len(corners))).tocsr()
-        self._ends, self._corners = fans.indptr, fans.indices
-        around = self._corners % np.int32(max(squares.shape[1], 1))
-        self._around = sparse.csr_matrix((ones, around, self._ends), (count, squares.shape[1]))
+        ends = np.arange(0, squares.size + 1, 4, dtype=np.int32)
+        corners, after = squares.T.reshape(-1), squares[[1, 2, 3, 0]].T.reshape(-1)
+        shape = (count, squares.shape[1])
+        fans = import_module("scipy.sparse").csc_matrix((after, corners, ends), shape).tocsr()
+        self._after, self._around, self._ends = fans.data, fans.indices, fans.indptr
 
     def links(self) -> Any:
         """Return the sparse matrix that takes the mean of each vertex's neighbours."""
-        after = self._squares[[1, 2, 3, 0]].reshape(-1).take(self._corners)
         degrees = np.diff(self._ends)
-        weights = np.repeat(np.float32(1) / np.maximum(degrees, 1).astype(np.float32), degrees)
-        shape = (self._count, self._count)
-        return import_module("scipy.sparse").csr_matrix((weights, after, self._ends), shape)
+        weights = np.float32(1) / np.maximum(degrees, 1).astype(np.float32)
+        return self._matrix(np.repeat(weights, degrees), self._after, self._count)
+
+    def _matrix(self, weights: Floats, columns: Vertices, count: int) -> Any:
+        sparse = import_module("scipy.sparse")
+        return sparse.csr_matrix((weights, columns, self._ends), (self._count, count))
 
     def areas(self, points: Floats) -> Floats:
         """Return the vector area of the squares around each vertex, shape ``(3, n)``."""
         first, second, third, fourth = (points.take(side, axis=1) for side in self._squares)
         areas = crossed(third - first, fourth - second)
         areas *= np.float32(0.5)
-        return np.ascontiguousarray((self._around @ areas.T).T)
+        ones = np.ones(len(self._around), np.float32)
+        around = self._matrix(ones, self._around, areas.shape[1])
+        return np.ascontiguousarray((around @ areas.T).T)
 
 
 @dataclass(frozen=True, slots=True)

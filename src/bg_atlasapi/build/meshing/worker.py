@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from bg_atlasapi.build.meshing.one import Finish, enclosed, mesh_of
+from bg_atlasapi.build.meshing.one import Finish, Made, mesh_of
 from bg_atlasapi.build.meshing.plan import Job, MappedVolume
 from bg_atlasapi.build.meshing.surface_files import MeshFacts, write_surface
 from bg_atlasapi.late import np
@@ -72,23 +72,21 @@ class Maker:
             self._finish,
             job.low,
         )
-        facts = _facts(job, made.mesh, made.voxels, made.raw_triangles)
+        facts = _facts(job, made)
         write_surface(self._target, made.mesh, facts, self._key)
         return facts
 
 
-def _facts(job: Job, mesh: TriangleMesh, voxels: int, raw_triangles: int) -> MeshFacts:
-    points, triangles = mesh.points.T.copy(), mesh.triangles.T.copy()
-    watertight, manifold = _closed(triangles, mesh.points.shape[0])
+def _facts(job: Job, made: Made) -> MeshFacts:
+    points, triangles = made.mesh.points, made.mesh.triangles
     return MeshFacts(
         job.identifier,
         job.side,
-        voxels,
-        round(enclosed(points, triangles), 3),
-        raw_triangles,
-        len(mesh.triangles),
-        watertight,
-        manifold,
+        made.voxels,
+        round(made.volume_um3, 3),
+        made.raw_triangles,
+        len(triangles),
+        *_closed(np.ascontiguousarray(triangles.T), len(points)),
     )
 
 
