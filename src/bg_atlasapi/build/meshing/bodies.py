@@ -1,7 +1,7 @@
 """What hangs together: the parts of a graph whose vertices are numbered along the volume.
 
 Neighbours have numbers close together, so that most of a part is found by going from each vertex to
-a lower one; scipy's way, a vertex after the other, takes five times as long.
+a lower one; scipy's way, a vertex after the other, takes twice as long.
 """
 
 from __future__ import annotations

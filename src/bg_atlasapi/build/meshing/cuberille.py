@@ -63,7 +63,9 @@ def squares_of(
     corners = [corners for corners, _, _ in parts]
     touching = [touching for _, touching, _ in parts]
     squares = [square for _, _, some in parts for square, _ in some]
-    facing = [np.full(square.shape[1], way, np.int8) for _, _, some in parts for square, way in some]
+    facing = [
+        np.full(square.shape[1], way, np.int8) for _, _, some in parts for square, way in some
+    ]
     return Squares(
         np.concatenate([np.empty((3, 0), np.int32), *corners], axis=1),
         np.concatenate([np.empty((4, 0), np.int32), *squares], axis=1),
@@ -100,9 +102,7 @@ def _parts(
         total += int(ends[own - 1])
 
 
-def _unravelled(
-    places: npt.NDArray[np.int32], plane: int, row: int
-) -> npt.NDArray[np.int32]:
+def _unravelled(places: npt.NDArray[np.int32], plane: int, row: int) -> npt.NDArray[np.int32]:
     """Return indices along the axes; several times as quick as numpy's ``divmod``."""
     first = places // np.int32(plane)
     rest = places - first * np.int32(plane)

@@ -126,7 +126,7 @@ class _Merge:
         return broken
 
     def _vanished(self, triangles: Faces) -> Flags:
-        """Say which are merged patches without a triangle: a small body became a point or a line."""
+        """Say which are merged patches without a triangle, of a small body that became a line."""
         gone = np.zeros(len(self._sums), np.bool_)
         gone[: self._count] = self._fits
         gone[triangles] = False

@@ -110,24 +110,21 @@ def mesh_of(
     wanted = voxels * float(np.prod(np.array(spacing_um, np.float64)))
     filled, volume = _filled(few.astype(np.float64), triangles, wanted, min(spacing_um))
     filled += (np.array(origin) * np.array(spacing_um, np.float64))[:, np.newaxis]
-    mesh = TriangleMesh(
-        np.ascontiguousarray(filled.T), np.ascontiguousarray(triangles.T, np.int64)
-    )
+    mesh = TriangleMesh(np.ascontiguousarray(filled.T), np.ascontiguousarray(triangles.T, np.int64))
     return Made(mesh, volume, voxels, 2 * int(np.count_nonzero(surface.facing)))
 
 
-def _filled(
-    points: Whole, triangles: Faces, wanted: float, size_um: float
-) -> tuple[Whole, float]:
-    """Move a surface along its normals until it holds a volume, µm³, a little at most; return what
-    it holds, too.
+def _filled(points: Whole, triangles: Faces, wanted: float, size_um: float) -> tuple[Whole, float]:
+    """Move a surface along its normals until it holds a volume, µm³; a little at most.
+
+    Returns where its vertices are then, and what it holds.
     """
     areas = areas_of(points, triangles)
     volume = _enclosed(points, triangles, areas)
     around = np.zeros_like(points)
-    for out, some in zip(around, areas, strict=True):
+    for axis, some in enumerate(areas):
         for side in triangles:
-            out += np.bincount(side, some, len(out))
+            around[axis] += np.bincount(side, some, points.shape[1])
     size = max(float(np.sqrt(dot(around, around)).sum()) / 3, 1e-9)
     normals = unit(around)
     for _ in range(_STEPS):

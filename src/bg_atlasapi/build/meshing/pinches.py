@@ -103,8 +103,9 @@ def _voxels(
 def _meetings(
     squares: npt.NDArray[np.integer], count: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return of each meeting of a square and an edge that is double now which edge, which square
-    and at which of its sides, in order of squares.
+    """Return where squares meet edges that are double: which edge, which square, which side of it.
+
+    In order of squares.
     """
     start, end = repeated_edges(squares, count)
     double = np.unique((start * count + end)[start != end])

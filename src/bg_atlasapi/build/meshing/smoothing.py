@@ -128,7 +128,7 @@ class _Bodies:
     sizes: Whole
 
 
-def _bodies(now: Smoothed, of: Vertices, count: int) -> _Bodies:
+def _bodies(now: Smoothed, of: npt.NDArray[np.integer], count: int) -> _Bodies:
     """Measure closed surfaces, taking each square as the mean of its two ways to be cut."""
     through = dot(now.points, now.areas) / np.float32(12)
     sizes = np.sqrt(dot(now.areas, now.areas)) / np.float32(4)
@@ -170,8 +170,9 @@ def _voxels(points: Floats, surface: Squares, of: Vertices, count: int) -> Whole
 
 
 def heights_of(points: Floats, surface: Squares) -> tuple[Vertices, Whole]:
-    """Return of each face across the first axis a corner, and how high it lies; negative if it
-    faces down: the sum is how many voxels a surface encloses.
+    """Return a corner of each face across the first axis, and how high that lies.
+
+    Negative where the face looks down, so that the sum is how many voxels a surface encloses.
     """
     across = np.flatnonzero(np.abs(surface.facing) == 1)
     # No new vertex comes first in a square that has one; the first is a corner of voxels.

@@ -46,7 +46,7 @@ def unit(vectors: Any) -> Any:
 
 def any_of(flags: Flags, faces: npt.NDArray[np.int32]) -> Flags:
     """Say which faces have a corner with a flag; ``faces`` has shape ``(k, n)``."""
-    out = flags.take(faces[0])
+    out: Flags = flags.take(faces[0])
     for side in faces[1:]:
         out |= flags.take(side)
     return out

@@ -18,7 +18,6 @@ from bg_atlasapi.build.meshing.one import Finish, Made, mesh_of
 from bg_atlasapi.build.meshing.plan import Job, MappedVolume
 from bg_atlasapi.build.meshing.surface_files import MeshFacts, write_surface
 from bg_atlasapi.late import np
-from bg_atlasapi.model.mesh import TriangleMesh
 
 if TYPE_CHECKING:
     import numpy.typing as npt

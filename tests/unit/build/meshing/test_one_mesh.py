@@ -44,7 +44,9 @@ def test_voxels_that_touch_along_an_edge_whose_ends_are_joined_stay_manifold():
     mask = np.ones((2, 2, 3), bool)
     mask[0, 0, 1] = mask[1, 1, 1] = False
     points, surface = parted(squares_of(lambda a, b: mask[a:b], mask.shape))
-    whole = TriangleMesh(points.T.astype(float), triangles_of(points, surface.squares).T.astype(int))
+    whole = TriangleMesh(
+        points.T.astype(float), triangles_of(points, surface.squares).T.astype(int)
+    )
     assert points.shape[1] > squares_of(lambda a, b: mask[a:b], mask.shape).corners.shape[1]
     assert sound(whole)
     assert sound(made(mask).mesh)
