@@ -71,15 +71,27 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file, whole or not at all, making its folder if need be."""
+def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a small file, whole or not at all, making its folder if need be.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    data
+        What to write.
+    lasting
+        Wait until it is on the disk. A file that says itself whether it is whole, and can be made
+        again, need not: only where the power fails is it lost.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(unique(f".{path.name}"))
     try:
         with beside.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -20,6 +20,14 @@ from bg_atlasapi.errors import AtlasError
 
 _MODULE = "bg_atlasapi.build.meshing.worker"
 _ROOT = Path(__file__).resolve().parents[3]
+_SURROUNDINGS = {
+    # One thread each: there is a process for every core.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Memory that was given back is kept for what comes next; glibc's alone, ignored elsewhere.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
 
 
 def made_by_crew(jobs: Sequence[Job], order: dict[str, Any], workers: int) -> Iterator[MeshFacts]:
@@ -68,15 +76,13 @@ class _Hand:
 
     def __init__(self, order: dict[str, Any]) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # One thread each: there is a process for every core.
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | single | {"PYTHONPATH": os.pathsep.join(paths)},
+            env=os.environ | _SURROUNDINGS | {"PYTHONPATH": os.pathsep.join(paths)},
         )
         self._order = order
 

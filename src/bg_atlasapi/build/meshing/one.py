@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.build.meshing.cuberille import Squares, squares_of
-from bg_atlasapi.build.meshing.merging import Fine, merged, triangles_of
+from bg_atlasapi.build.meshing.cuberille import squares_of
+from bg_atlasapi.build.meshing.merging import merged
+from bg_atlasapi.build.meshing.patches import Fine, packed
 from bg_atlasapi.build.meshing.pinches import parted
-from bg_atlasapi.build.meshing.smoothing import crossed, smoothed, unit
+from bg_atlasapi.build.meshing.smoothing import heights_of, smoothed
+from bg_atlasapi.build.meshing.vectors import areas_of, dot, unit
 from bg_atlasapi.late import np
 from bg_atlasapi.model.mesh import TriangleMesh
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Faces = npt.NDArray[np.int32]
+    Whole = npt.NDArray[np.float64]
     Planes = Callable[[int, int], npt.NDArray[Any]]
 
-ITERATIONS = 6
-_STEPS = 3  # towards the volume of the voxels
+_STEPS = 4  # towards the volume of the voxels
 _MOST = 0.25  # of a voxel, in one of them
+_CLOSE = 1e-5  # of the volume: no further step
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,12 @@ class Finish:
     ----------
     tolerance_um
         How far a vertex may lie from the planes through those it stands for, µm; 0 joins none.
-    iterations
+    passes
         Of the smoothing filter; 0 leaves the stairs of the voxels.
     """
 
     tolerance_um: float
-    iterations: int = ITERATIONS
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Made:
     ----------
     mesh
         The mesh.
+    volume_um3
+        What it encloses, µm³.
     voxels
         How many it encloses.
     raw_triangles
@@ -59,6 +65,7 @@ class Made:
     """
 
     mesh: TriangleMesh
+    volume_um3: float
     voxels: int
     raw_triangles: int
 
@@ -93,53 +100,42 @@ def mesh_of(
         volume; without triangles where there is no voxel.
     """
     points, surface = parted(squares_of(planes, shape))
-    smooth = smoothed(points, surface, finish.iterations)
-    size = np.array(spacing_um, np.float32)
+    smooth = smoothed(points, surface, finish.passes)
+    size = np.array(spacing_um, np.float32)[:, np.newaxis]
     # A surface that is stretched along an axis has normals that are squeezed along it.
     fine = Fine(smooth.points * size, unit(smooth.areas / size))
-    corners = surface.corners + np.array(origin, np.int32)
-    coarse = merged(fine, surface.squares, corners, finish.tolerance_um)
-    triangles = triangles_of(coarse.points, coarse.faces)
-    voxels = _voxels(points, surface)
+    cells = packed(surface.corners, origin)
+    few, triangles = merged(fine, surface.squares, cells, finish.tolerance_um)
+    voxels = int(heights_of(points, surface)[1].sum())
     wanted = voxels * float(np.prod(np.array(spacing_um, np.float64)))
-    filled = _filled(coarse.points, triangles, wanted, min(spacing_um))
-    filled += np.array(origin, np.float64) * np.array(spacing_um, np.float64)
-    mesh = TriangleMesh(filled, triangles.astype(np.int64))
-    return Made(mesh, voxels, 2 * int(np.count_nonzero(surface.facing)))
+    filled, volume = _filled(few.astype(np.float64), triangles, wanted, min(spacing_um))
+    filled += (np.array(origin) * np.array(spacing_um, np.float64))[:, np.newaxis]
+    mesh = TriangleMesh(np.ascontiguousarray(filled.T), np.ascontiguousarray(triangles.T, np.int64))
+    return Made(mesh, volume, voxels, 2 * int(np.count_nonzero(surface.facing)))
 
 
-def _voxels(points: Floats, surface: Squares) -> int:
-    """Return how many voxels a surface encloses, by the heights of the faces across one axis."""
-    across = np.flatnonzero(np.abs(surface.facing) == 1)
-    heights = points[surface.squares[across, 0], 0].astype(np.int64)
-    return int((heights * surface.facing[across]).sum())
+def _filled(points: Whole, triangles: Faces, wanted: float, size_um: float) -> tuple[Whole, float]:
+    """Move a surface along its normals until it holds a volume, µm³; a little at most.
 
-
-def _filled(
-    points: Floats, triangles: npt.NDArray[np.int32], wanted: float, size_um: float
-) -> npt.NDArray[np.float64]:
-    """Move a surface along its normals until it holds a volume, µm³; a little at most."""
-    moved = points.astype(np.float64)
-    if not len(triangles):
-        return moved
+    Returns where its vertices are then, and what it holds.
+    """
+    areas = areas_of(points, triangles)
+    volume = _enclosed(points, triangles, areas)
+    around = np.zeros_like(points)
+    for axis, some in enumerate(areas):
+        for side in triangles:
+            around[axis] += np.bincount(side, some, points.shape[1])
+    size = max(float(np.sqrt(dot(around, around)).sum()) / 3, 1e-9)
+    normals = unit(around)
     for _ in range(_STEPS):
-        first, second, third = (moved[triangles[:, side]] for side in range(3))
-        areas = crossed(second - first, third - first) / 2
-        volume = float(np.einsum("ij,ij->", first, areas)) / 3
-        sums = np.stack(
-            [
-                sum(
-                    np.bincount(triangles[:, side], weights=areas[:, axis], minlength=len(moved))
-                    for side in range(3)
-                )
-                for axis in range(3)
-            ],
-            axis=1,
-        )
-        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-        step = (wanted - volume) / max(float(lengths.sum()) / 3, 1e-9)
-        step = min(max(step, -_MOST * size_um), _MOST * size_um)
-        moved += sums * (step / np.maximum(lengths, 1e-9))[:, np.newaxis]
-        if abs(wanted - volume) < 0.001 * wanted:
+        if abs(wanted - volume) <= _CLOSE * wanted:
             break
-    return moved
+        step = (wanted - volume) / size
+        points = points + normals * min(max(step, -_MOST * size_um), _MOST * size_um)
+        volume = _enclosed(points, triangles, areas_of(points, triangles))
+    return points, volume
+
+
+def _enclosed(points: Whole, triangles: Faces, areas: Whole) -> float:
+    """Return the volume within a closed surface."""
+    return float(dot(points.take(triangles[0], axis=1), areas).sum()) / 3

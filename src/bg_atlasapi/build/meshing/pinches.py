@@ -20,14 +20,15 @@ _INTO = 0.125
 
 
 def repeated_edges(
-    faces: npt.NDArray[np.int32], count: int
+    faces: npt.NDArray[np.integer], count: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the directed edges that two faces or more go along.
+    """Return the edges at which more than two faces meet.
 
     Parameters
     ----------
     faces
-        Shape ``(n, k)``.
+        Shape ``(k, n)``: all that there are at the edges asked about, and turned alike, so that
+        half of them go along an edge from its lower vertex to its higher.
     count
         How many vertices there are.
 
@@ -36,11 +37,13 @@ def repeated_edges(
     start, end
         Vertices, one pair for each edge too many.
     """
-    keys = faces.astype(np.int64) * count
-    for side in range(faces.shape[1]):
-        keys[:, side] += faces[:, (side + 1) % faces.shape[1]]
-    keys = np.sort(keys, axis=None)
-    twice = keys[1:][keys[1:] == keys[:-1]]
+    keys = []
+    for side in range(len(faces)):
+        start, end = faces[side - 1], faces[side]
+        up = np.flatnonzero(start <= end)
+        keys.append(start.take(up) * np.int64(count) + end.take(up))
+    sorted_keys = np.sort(np.concatenate(keys))
+    twice = sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]
     start, end = np.divmod(twice, max(count, 1))
     return start, end
 
@@ -62,22 +65,26 @@ def parted(surface: Squares) -> tuple[npt.NDArray[np.float32], Squares]:
         nowhere (0).
     """
     points = surface.corners.astype(np.float32)
-    near = [surface.touching[surface.squares[:, side]] for side in range(4)]
+    near = [surface.touching.take(side) for side in surface.squares]
     rows = np.flatnonzero((near[0] | near[2]) & (near[1] | near[3]))  # two in a row
-    some, facing = surface.squares[rows], surface.facing[rows]
-    added = _Added(points, some, _voxels(points, some, facing))
+    double, of, _ = _meetings(surface.squares.take(rows, axis=1), points.shape[1])
+    if not len(double):
+        return points, surface
+    rows = rows.take(np.unique(of))
+    some = surface.squares.take(rows, axis=1)
+    added = _Added(points, some, _voxels(points, some, surface.facing.take(rows)))
     while added.part():
         pass
-    if not added.made:
-        return points, surface
-    squares, extra = surface.squares.copy(), added.squares[len(rows) :]
-    squares[rows] = added.squares[: len(rows)]
-    beside = surface.corners[np.array(added.near, np.intp)]
-    return np.concatenate([points, np.array(added.made, np.float32)]), Squares(
-        np.concatenate([surface.corners, beside]),
-        np.concatenate([squares, extra]),
-        np.concatenate([surface.facing, np.zeros(len(extra), np.int8)]),
-        np.concatenate([surface.touching, np.zeros(len(beside), np.bool_)]),
+    parted_squares = np.array(added.squares, np.int32).T
+    extra = parted_squares[:, len(rows) :]
+    squares = np.concatenate([surface.squares, extra], axis=1)
+    squares[:, rows] = parted_squares[:, : len(rows)]
+    beside = surface.corners.take(added.near, axis=1)
+    return np.concatenate([points, np.array(added.made, np.float32).T], axis=1), Squares(
+        np.concatenate([surface.corners, beside], axis=1),
+        squares,
+        np.concatenate([surface.facing, np.zeros(extra.shape[1], np.int8)]),
+        np.concatenate([surface.touching, np.zeros(beside.shape[1], np.bool_)]),
     )
 
 
@@ -87,20 +94,40 @@ def _voxels(
     facing: npt.NDArray[np.int8],
 ) -> npt.NDArray[np.float64]:
     """Return the middle of the voxel that each square bounds."""
-    middles: npt.NDArray[np.float64] = points[squares].mean(axis=1, dtype=np.float64)
-    axis = np.abs(facing.astype(np.intp)) - 1
-    middles[np.arange(len(squares)), axis] -= np.sign(facing) / 2
+    middles = np.stack([axis.take(squares).mean(axis=0, dtype=np.float64) for axis in points])
+    for axis in range(3):
+        middles[axis] -= np.where(np.abs(facing) == axis + 1, np.sign(facing) / 2, 0)
     return middles
 
 
+def _meetings(
+    squares: npt.NDArray[np.integer], count: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return where squares meet edges that are double: which edge, which square, which side of it.
+
+    In order of squares.
+    """
+    start, end = repeated_edges(squares, count)
+    double = np.unique((start * count + end)[start != end])
+    ends = np.zeros(count, np.bool_)
+    ends[double // count] = ends[double % count] = True
+    there = np.stack([ends.take(side) for side in squares])
+    rows, sides = np.nonzero((there & there[[1, 2, 3, 0]]).T)
+    one, other = squares[sides, rows], squares[(sides + 1) % 4, rows]
+    keys = np.minimum(one, other).astype(np.int64) * count + np.maximum(one, other)
+    which = np.searchsorted(double, keys)
+    along = np.flatnonzero(np.append(double, -1).take(which) == keys)
+    return which.take(along), rows.take(along), sides.take(along)
+
+
 class _Added:
-    """The squares near such edges, while vertices are added.
+    """The squares near such edges, while vertices are added, in lists: there are few of them.
 
     Attributes
     ----------
-    squares : numpy.ndarray
-        Shape ``(n, 4)``; those that are new come last.
-    made : list of numpy.ndarray
+    squares : list of list of int
+        Their four vertices; those that are new come last.
+    made : list of list of float
         The new vertices.
     near : list of int
         An old vertex beside each.
@@ -112,60 +139,51 @@ class _Added:
         squares: npt.NDArray[np.int32],
         voxels: npt.NDArray[np.float64],
     ) -> None:
-        self._points, self._voxels, self.squares = points, voxels, squares
-        self.made: list[npt.NDArray[np.float64]] = []
+        self._points, self._old = points, points.shape[1]
+        self.squares: list[list[int]] = squares.T.tolist()
+        self._voxels: list[list[float]] = voxels.T.tolist()
+        self.made: list[list[float]] = []
         self.near: list[int] = []
 
     def part(self) -> bool:
         """Part the edges that are double now; say whether there were any."""
-        extra: list[list[int]] = []
-        of: list[int] = []
+        squares = np.array(self.squares, np.int64).T
+        meetings: dict[int, list[tuple[int, int]]] = {}
+        found = (one.tolist() for one in _meetings(squares, self._old + len(self.made)))
+        for edge, row, side in zip(*found, strict=True):
+            meetings.setdefault(edge, []).append((row, side))
         touched: set[int] = set()
-        for rows in self._meetings():
+        for rows in meetings.values():
             first = self._voxels[rows[0][0]]
-            chosen = [one for one in rows if (self._voxels[one[0]] == first).all()]
+            chosen = [one for one in rows if self._voxels[one[0]] == first]
             if touched.isdisjoint(row for row, _ in chosen):
                 touched.update(row for row, _ in chosen)
-                for row, new in self._inserted(chosen):
-                    extra.append(new)
-                    of.append(row)
-        self.squares = np.concatenate([self.squares, np.array(extra, np.int32).reshape(-1, 4)])
-        self._voxels = np.concatenate([self._voxels, self._voxels[np.array(of, np.intp)]])
+                self._insert(chosen)
         return bool(touched)
 
-    def _meetings(self) -> list[list[tuple[int, int]]]:
-        """Return for each double edge the squares along it, and at which side of each it is."""
-        count = len(self._points) + len(self.made)
-        start, end = repeated_edges(self.squares, count)
-        double = np.unique((np.minimum(start, end) * count + np.maximum(start, end))[start != end])
-        nexts = np.roll(self.squares, -1, axis=1)
-        keys = np.minimum(self.squares, nexts).astype(np.int64) * count
-        keys += np.maximum(self.squares, nexts)
-        rows, sides = np.nonzero(np.isin(keys, double))
-        which = np.searchsorted(double, keys[rows, sides])
-        meetings: list[list[tuple[int, int]]] = [[] for _ in double]
-        for one, row, side in zip(which.tolist(), rows.tolist(), sides.tolist(), strict=True):
-            meetings[one].append((row, side))
-        return meetings
-
-    def _inserted(self, chosen: list[tuple[int, int]]) -> list[tuple[int, list[int]]]:
-        """Put a vertex into the edge of two squares; return what else they become."""
-        new = len(self._points) + len(self.made)
-        extra = []
+    def _insert(self, chosen: list[tuple[int, int]]) -> None:
+        """Put a vertex into the edge of two squares."""
+        new = self._old + len(self.made)
         for row, side in chosen:
-            start, end, third, fourth = np.roll(self.squares[row], -side).tolist()
+            square, voxel = self.squares[row], self._voxels[row]
+            start, end, third, fourth = square[side:] + square[:side]
             if row == chosen[0][0]:
-                middle = (self._place(start) + self._place(end)) / 2
-                self.made.append(middle + _INTO * (self._voxels[row] - middle))
-                self.near.append(next(one for one in (start, end) if one < len(self._points)))
+                self.made.append(self._between(start, end, voxel))
+                self.near.append(start if start < self._old else end)
             if len({start, end, third, fourth}) == 3:  # a triangle, made here before
-                self.squares[row] = (start, new, end, third if third != end else fourth)
+                self.squares[row] = [start, new, end, third if third != end else fourth]
                 continue
-            self.squares[row] = (start, new, third, fourth)
-            extra.append((row, [new, end, third, third]))
-        return extra
+            self.squares[row] = [start, new, third, fourth]
+            self.squares.append([new, end, third, third])
+            self._voxels.append(voxel)
 
-    def _place(self, vertex: int) -> npt.NDArray[np.float64]:
-        old = len(self._points)
-        place = self.made[vertex - old] if vertex >= old else self._points[vertex]
-        return np.asarray(place, np.float64)
+    def _between(self, start: int, end: int, voxel: list[float]) -> list[float]:
+        """Return a place near the middle of an edge, in a voxel beside it."""
+        middles = ((a + b) / 2 for a, b in zip(self._place(start), self._place(end), strict=True))
+        return [one + _INTO * (other - one) for one, other in zip(middles, voxel, strict=True)]
+
+    def _place(self, vertex: int) -> list[float]:
+        if vertex >= self._old:
+            return self.made[vertex - self._old]
+        place: list[float] = self._points[:, vertex].tolist()
+        return place

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bg_atlasapi.build.meshing.crew import made_by_crew
-from bg_atlasapi.build.meshing.one import ITERATIONS, Finish
+from bg_atlasapi.build.meshing.one import Finish
 from bg_atlasapi.build.meshing.plan import Job, jobs_of, write_codes, write_sides
 from bg_atlasapi.build.meshing.surface_files import MeshFacts, facts_in, name_of
 from bg_atlasapi.build.meshing.worker import Maker
@@ -25,7 +25,7 @@ from bg_atlasapi.store.transfer.progress import Report, silent
 
 MESHING = "mesh"
 # Changes with whatever changes the meshes of the same labels and settings.
-_METHOD = 1
+_METHOD = 2
 _ADVICE = "What is done is kept: run again."
 _PLACE = ".meshing"
 _FEW = 1 << 22  # voxels of all boxes: starting processes takes longer than this
@@ -88,7 +88,7 @@ def mesh_structures(  # noqa: PLR0913 - keywords
         How far a vertex may lie from the planes of the smoothed surface that it stands for, µm;
         half the shortest side of a voxel unless said. 0 keeps every vertex.
     smooth
-        Whether to smooth, or how many times (6).
+        Whether to smooth, or how many times (1).
     hemispheres
         1 left, 2 right per voxel: each structure gets a mesh of either side besides.
     report
@@ -143,10 +143,9 @@ def _finish(space: CoordinateSpace, tolerance_um: float | None, smooth: int) -> 
     if not 0 <= tolerance < float("inf"):
         message = f"The tolerance of meshes is 0 µm or more, got {tolerance_um!r}."
         raise InvalidInputError(message)
-    iterations = ITERATIONS if smooth is True else int(smooth)
-    if iterations < 0:
+    if smooth < 0:
         raise InvalidInputError(f"Meshes are smoothed 0 times or more, got {smooth!r}.")
-    return Finish(tolerance, iterations)
+    return Finish(tolerance, int(smooth))
 
 
 def _order(

@@ -97,7 +97,8 @@ def write_surface(folder: Path, mesh: TriangleMesh, facts: MeshFacts, key: str) 
         vertices=len(mesh.points),
         faces=len(faces),
     )
-    disk.write_bytes(folder / name_of(facts.identifier, facts.side), head.encode() + body)
+    path = folder / name_of(facts.identifier, facts.side)
+    disk.write_bytes(path, head.encode() + body, lasting=False)
 
 
 def _face_type() -> np.dtype[Any]:

@@ -12,14 +12,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from bg_atlasapi.build.meshing.one import Finish, mesh_of
-from bg_atlasapi.build.meshing.pinches import repeated_edges
+from bg_atlasapi.build.meshing.one import Finish, Made, mesh_of
 from bg_atlasapi.build.meshing.plan import Job, MappedVolume
 from bg_atlasapi.build.meshing.surface_files import MeshFacts, write_surface
 from bg_atlasapi.late import np
-from bg_atlasapi.model.mesh import TriangleMesh
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Maker:
@@ -70,27 +71,37 @@ class Maker:
             self._finish,
             job.low,
         )
-        facts = _facts(job, made.mesh, made.voxels, made.raw_triangles)
+        facts = _facts(job, made)
         write_surface(self._target, made.mesh, facts, self._key)
         return facts
 
 
-def _facts(job: Job, mesh: TriangleMesh, voxels: int, raw_triangles: int) -> MeshFacts:
-    first, second, third = (mesh.points[mesh.triangles[:, side]] for side in range(3))
-    count = max(len(mesh.points), 1)
-    start = mesh.triangles.reshape(-1)
-    end = np.roll(mesh.triangles, -1, axis=1).reshape(-1)
-    there, back = np.sort(start * count + end), np.sort(end * count + start)
+def _facts(job: Job, made: Made) -> MeshFacts:
+    points, triangles = made.mesh.points, made.mesh.triangles
     return MeshFacts(
         job.identifier,
         job.side,
-        voxels,
-        round(float(np.einsum("ij,ij->", first, np.cross(second, third))) / 6, 3),
-        raw_triangles,
-        len(mesh.triangles),
-        watertight=bool(np.array_equal(there, back)),
-        manifold=not len(repeated_edges(mesh.triangles.astype(np.int32), count)[0]),
+        made.voxels,
+        round(made.volume_um3, 3),
+        made.raw_triangles,
+        len(triangles),
+        *_closed(np.ascontiguousarray(triangles.T), len(points)),
     )
+
+
+def _closed(triangles: npt.NDArray[np.int64], count: int) -> tuple[bool, bool]:
+    """Say whether every edge is gone along once either way for each triangle, and only once."""
+    keys = []
+    for side in range(3):
+        start, end = triangles[side - 1], triangles[side]
+        down = start > end
+        edge = np.minimum(start, end) * count + np.maximum(start, end)
+        keys.append(2 * edge + down)
+    sorted_keys = np.sort(np.concatenate(keys))
+    last = np.append(sorted_keys[1:] >> 1 != sorted_keys[:-1] >> 1, True)
+    balance = np.cumsum(1 - 2 * (sorted_keys & 1))
+    once = bool((sorted_keys[1:] != sorted_keys[:-1]).all())
+    return not balance[last[: len(balance)]].any(), once
 
 
 def _answers(stream: TextIO) -> Iterator[dict[str, Any]]:

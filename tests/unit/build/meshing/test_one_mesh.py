@@ -34,7 +34,7 @@ def test_all_ways_eight_voxels_can_meet_give_a_manifold_surface_of_their_volume(
         mask = np.array([(config >> bit) & 1 for bit in range(8)], bool).reshape(2, 2, 2)
         points, surface = parted(squares_of(lambda a, b, mask=mask: mask[a:b], mask.shape))
         triangles = triangles_of(points, surface.squares)
-        quality = quality_of(TriangleMesh(points.astype(float), triangles.astype(np.int64)))
+        quality = quality_of(TriangleMesh(points.T.astype(float), triangles.T.astype(np.int64)))
         assert (quality.watertight, quality.manifold, quality.outward) == (True, True, True)
         assert quality.volume_um3 == pytest.approx(mask.sum())
 
@@ -44,8 +44,10 @@ def test_voxels_that_touch_along_an_edge_whose_ends_are_joined_stay_manifold():
     mask = np.ones((2, 2, 3), bool)
     mask[0, 0, 1] = mask[1, 1, 1] = False
     points, surface = parted(squares_of(lambda a, b: mask[a:b], mask.shape))
-    whole = TriangleMesh(points.astype(float), triangles_of(points, surface.squares).astype(int))
-    assert len(points) > len(squares_of(lambda a, b: mask[a:b], mask.shape).corners)
+    whole = TriangleMesh(
+        points.T.astype(float), triangles_of(points, surface.squares).T.astype(int)
+    )
+    assert points.shape[1] > squares_of(lambda a, b: mask[a:b], mask.shape).corners.shape[1]
     assert sound(whole)
     assert sound(made(mask).mesh)
 
@@ -178,7 +180,7 @@ def test_no_vertex_moves_further_than_half_the_diagonal_of_a_voxel():
     from bg_atlasapi.build.meshing.smoothing import smoothed
 
     moved = smoothed(points, surface, 10).points
-    assert np.linalg.norm(moved - points, axis=1).max() <= np.sqrt(3) / 2 + 1e-4
+    assert np.linalg.norm(moved - points, axis=0).max() <= np.sqrt(3) / 2 + 1e-4
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8])
@@ -205,7 +207,7 @@ def test_a_volume_read_in_many_parts_gives_the_same_mesh(monkeypatch):
     monkeypatch.setattr(cuberille, "_CORNERS", 1)
     parts = squares_of(lambda a, b: mask[a:b], mask.shape)
     assert np.array_equal(whole.corners, parts.corners)
-    assert {tuple(row) for row in whole.squares} == {tuple(row) for row in parts.squares}
+    assert {tuple(one) for one in whole.squares.T} == {tuple(one) for one in parts.squares.T}
 
 
 def test_turned_volumes_give_turned_surfaces():
