@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.view import scene
-from bg_atlasapi.view.gallery import Gallery
 from bg_atlasapi.view.guard import MAX_BODY, Refusal
 from bg_atlasapi.view.local_app import BINARY as _BINARY
 from bg_atlasapi.view.local_app import KEEP as _KEEP
@@ -18,6 +17,7 @@ from bg_atlasapi.view.page_files import page_files
 from bg_atlasapi.view.surfaces import mesh_bytes
 
 if TYPE_CHECKING:
+    from bg_atlasapi.view.gallery import Gallery
     from bg_atlasapi.view.overlays import Overlays
 
 _DROP = "/api/drop"
@@ -65,6 +65,8 @@ class ViewerApp(LocalApp):
         """The planes."""
         with self._once:
             if self._gallery is None:
+                from bg_atlasapi.view.gallery import Gallery
+
                 self._gallery = Gallery(self._atlas)
             return self._gallery
 
