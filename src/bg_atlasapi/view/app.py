@@ -94,7 +94,8 @@ class ViewerApp(LocalApp):
 
     def _describe(self) -> Answer:
         told = scene.describe(self._atlas, self.gallery.references, self.token)
-        told["overlays"] = self.overlays.told()
+        overlays = self._overlays  # those from the start; reading files needs no import before
+        told["overlays"] = overlays.told() if overlays else {"points": False, "values": False}
         return Answer(scene.as_json(told), zip_level=1)
 
     def _within(self, axis: int, index: int) -> bool:
