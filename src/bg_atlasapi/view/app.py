@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bg_atlasapi.view.overlays import Overlays
 
 _DROP = "/api/drop"
+_USUAL_S = sys.getswitchinterval()
+_PROMPT_S = 0.0002  # how long a thread keeps the interpreter from one that answers
 
 
 class ViewerApp(LocalApp):
@@ -150,7 +153,13 @@ class ViewerApp(LocalApp):
 
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""
-        self._pool.submit(self.gallery.warm, voxel)
+        sys.setswitchinterval(_PROMPT_S)  # the page is asked for while modules are being loaded
+        try:
+            reading = self._pool.submit(self.gallery.warm, voxel)
+        except BaseException:
+            sys.setswitchinterval(_USUAL_S)
+            raise
+        reading.add_done_callback(lambda _: sys.setswitchinterval(_USUAL_S))
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await body_of(receive)
