@@ -32,12 +32,13 @@ function failed(error: unknown): void {
   toast(error instanceof Error ? error.message : String(error));
 }
 
-/** Wait until what was drawn is on the screen, and the browser rests; not for long where it is hidden. */
+/** Wait until what was drawn is on the screen and the browser rests. A hidden page draws nothing. */
 function painted(): Promise<void> {
   return new Promise((go) => {
-    const rest = () => ("requestIdleCallback" in window ? requestIdleCallback(() => go(), { timeout: 200 }) : setTimeout(go, 50));
+    if (document.hidden) return go();
+    setTimeout(go, 3000); // hidden meanwhile
+    const rest = () => ("requestIdleCallback" in window ? requestIdleCallback(() => go(), { timeout: 300 }) : setTimeout(go, 50));
     requestAnimationFrame(() => setTimeout(rest, 0));
-    setTimeout(go, 400);
   });
 }
 

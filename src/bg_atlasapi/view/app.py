@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bg_atlasapi.locks import OnceLock
 from bg_atlasapi.view import scene
-from bg_atlasapi.view.gallery import Gallery
 from bg_atlasapi.view.guard import MAX_BODY, Refusal
 from bg_atlasapi.view.local_app import BINARY as _BINARY
 from bg_atlasapi.view.local_app import KEEP as _KEEP
@@ -18,9 +18,12 @@ from bg_atlasapi.view.page_files import page_files
 from bg_atlasapi.view.surfaces import mesh_bytes
 
 if TYPE_CHECKING:
+    from bg_atlasapi.view.gallery import Gallery
     from bg_atlasapi.view.overlays import Overlays
 
 _DROP = "/api/drop"
+_USUAL_S = sys.getswitchinterval()
+_PROMPT_S = 0.0002  # how long a thread keeps the interpreter from one that answers
 
 
 class ViewerApp(LocalApp):
@@ -65,6 +68,8 @@ class ViewerApp(LocalApp):
         """The planes."""
         with self._once:
             if self._gallery is None:
+                from bg_atlasapi.view.gallery import Gallery
+
                 self._gallery = Gallery(self._atlas)
             return self._gallery
 
@@ -92,7 +97,8 @@ class ViewerApp(LocalApp):
 
     def _describe(self) -> Answer:
         told = scene.describe(self._atlas, self.gallery.references, self.token)
-        told["overlays"] = self.overlays.told()
+        overlays = self._overlays  # those from the start; reading files needs no import before
+        told["overlays"] = overlays.told() if overlays else {"points": False, "values": False}
         return Answer(scene.as_json(told), zip_level=1)
 
     def _within(self, axis: int, index: int) -> bool:
@@ -147,7 +153,13 @@ class ViewerApp(LocalApp):
 
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""
-        self._pool.submit(self.gallery.warm, voxel)
+        sys.setswitchinterval(_PROMPT_S)  # the page is asked for while modules are being loaded
+        try:
+            reading = self._pool.submit(self.gallery.warm, voxel)
+        except BaseException:
+            sys.setswitchinterval(_USUAL_S)
+            raise
+        reading.add_done_callback(lambda _: sys.setswitchinterval(_USUAL_S))
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await body_of(receive)

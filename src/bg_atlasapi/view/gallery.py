@@ -76,7 +76,8 @@ class Image:
             return _plane(self._whole, axis, index)
         if self._turned is not None and axis == 2:
             return self._turned.plane(index)
-        if axis == 2 or self.source.chunks is not None:
+        large = math.prod(self.source.shape) > KEPT_VOXELS
+        if self.source.chunks is not None or (axis == 2 and large):
             return self._from_block(axis, index)
         return self._grey(axis, index, index + 1, 0)
 

@@ -7,6 +7,7 @@ recolouring needs no round trip, and hovering needs none either.
 
 from __future__ import annotations
 
+import math
 import struct
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bg_atlasapi.model.volume import VolumeSource
 
 _HEAD = struct.Struct("<IIII")
+_PASSED_OVER = 1 << 27  # voxels of a volume that a plane may be picked from through a map
 _LOWEST, _HIGHEST = 0.5, 99.8  # percentiles that become black and white
 
 
@@ -34,6 +36,11 @@ def read_planes(source: VolumeSource, axis: int, start: int, stop: int) -> npt.N
     numpy.ndarray
         Of three axes, the one across being ``axis``.
     """
+    rows, columns, depth = source.shape
+    if axis == 2 and stop == start + 1 and source.chunks is None:
+        size = rows * columns * depth
+        if size <= _PASSED_OVER:  # half the time of reading all that lies between
+            return source.pick(np.arange(start, size, depth)).reshape(rows, columns, 1)
     indices = [np.arange(length) for length in source.shape]
     indices[axis] = np.arange(start, stop)
     out = np.zeros([len(one) for one in indices], source.dtype)
@@ -103,9 +110,17 @@ def window_of(source: VolumeSource) -> tuple[float, float]:
     shown = values[values > least]
     if not len(shown):
         return float(least), float(least) + 1.0
-    low, high = np.percentile(shown, (_LOWEST, _HIGHEST))
-    low = min(float(low), float(high)) if least < 0 else float(least)
-    return low, max(float(high), low + 1e-9)
+    low, high = _percentile(shown, _LOWEST), _percentile(shown, _HIGHEST)
+    low = min(low, high) if least < 0 else float(least)
+    return low, max(high, low + 1e-9)
+
+
+def _percentile(values: npt.NDArray[np.float64], part: float) -> float:
+    """Return what ``numpy.percentile`` does, which imports masked arrays: 70 ms at the start."""
+    place = (len(values) - 1) * part / 100
+    below, above = math.floor(place), math.ceil(place)
+    found = np.partition(values, (below, above))
+    return float(found[below] + (found[above] - found[below]) * (place - below))
 
 
 def as_grey(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import pytest
 from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
 from bg_atlasapi.testing import write_package
+from bg_atlasapi.view import slices
 from bg_atlasapi.view.overlays import Request
 from bg_atlasapi.view.viewer import Wish, position_voxel, start
 
@@ -397,3 +398,12 @@ def test_grey_is_grey_whatever_the_type(kind: str) -> None:
     if kind.startswith("float"):
         values[0, 0, :3] = np.nan, np.inf, -np.inf
         assert as_grey(values, (50.0, 150.0))[0, 0, :3].tolist() == [0, 255, 0]
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    """Grey values end where ``numpy.percentile`` says."""
+    generator = np.random.default_rng(0)
+    for count in (1, 2, 7, 1000):
+        values = generator.normal(size=count)
+        for part in (0.0, 0.5, 50.0, 99.8, 100.0):
+            assert slices._percentile(values, part) == pytest.approx(np.percentile(values, part))

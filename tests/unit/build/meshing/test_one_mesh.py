@@ -218,3 +218,14 @@ def test_turned_volumes_give_turned_surfaces():
         mesh = made(np.transpose(mask, order)).mesh
         assert sound(mesh)
         assert quality_of(mesh).volume_um3 == pytest.approx(mask.sum(), rel=0.01)
+
+
+def test_smoothing_leaves_of_each_wavelength_what_twelve_steps_of_taubins_leave():
+    """Four steps instead of six pairs by 0.6 and -0.64: the response differs by 0.03 at most."""
+    from bg_atlasapi.build.meshing import smoothing
+
+    frequency = np.linspace(0, 2, 1001)
+    ours = np.prod([1 - weight * frequency for weight in smoothing._PASS], axis=0)
+    taubin = ((1 - 0.6 * frequency) * (1 + 0.64 * frequency)) ** 6
+    assert np.abs(ours - taubin).max() < 0.03
+    assert np.abs(ours - taubin)[frequency < 0.1].max() < 0.01
