@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bg_atlasapi.build.recipe_schema import SYMMETRIC, UNLISTED, findings_of, pruned
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
 
 Triplet = tuple[float, float, float]
@@ -259,7 +260,7 @@ def _syntax(error: Exception, name: str) -> Finding:
     line = f":{match[1]}" if match and match[1] else ""
     reason = _LINE.sub("", reason).strip().rstrip(".") or "it is nested too deeply"
     text = f"It is not TOML: {reason}."
-    return Finding("recipe-syntax", text, "error", f"{name}{line}")
+    return catalogue.found("recipe-syntax", text, f"{name}{line}", "")
 
 
 def _twice(stated: Mapping[str, Any]) -> Iterator[Finding]:
@@ -270,7 +271,7 @@ def _twice(stated: Mapping[str, Any]) -> Iterator[Finding]:
         name = one.get("name") if isinstance(one, dict) else None
         if isinstance(name, str) and name in taken:
             text = f"Another volume is called {name!r} already."
-            yield Finding("duplicate-name", text, "error", f"references[{number}].name")
+            yield catalogue.found("volume-named-twice", text, f"references[{number}].name", "")
         taken.add(str(name))
 
 

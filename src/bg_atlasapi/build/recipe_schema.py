@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
@@ -282,12 +283,12 @@ def _of_table(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -
             continue
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         mend = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
-        yield Finding("unknown-key", f"There is no key {key!r} here.", "error", place, mend)
+        yield catalogue.found("unknown-key", f"There is no key {key!r} here.", place, mend)
     for key in schema["required"]:
         if key not in value:
             place = f"{where}.{key}" if where else key
             meaning = known[key]["description"]
-            yield Finding("missing-key", f"{key!r} is missing: {meaning}", "error", place)
+            yield catalogue.found("missing-key", f"{key!r} is missing: {meaning}", place, "")
     if "url" in known:
         yield from _of_source(value, where)
 
@@ -295,10 +296,10 @@ def _of_table(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -
 def _of_source(value: Mapping[str, Any], where: str) -> Iterator[Finding]:
     if ("path" in value) == ("url" in value):
         text = "Name the file with either 'path' or 'url'."
-        yield Finding("missing-key", text, "error", where)
+        yield catalogue.found("missing-key", text, where, "")
     if "url" in value and "sha256" not in value:
         text = "What is downloaded needs its 'sha256', or the recipe does not say what it makes."
-        yield Finding("missing-key", text, "error", where)
+        yield catalogue.found("missing-key", text, where, "")
 
 
 def _of_list(value: Sequence[Any], schema: Mapping[str, Any], where: str) -> Iterator[Finding]:
@@ -312,7 +313,7 @@ def _of_list(value: Sequence[Any], schema: Mapping[str, Any], where: str) -> Ite
 def _wrong(where: str, value: Any, expected: str, mend: str = "") -> Finding:
     shown = f"{value!r}"
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
-    return Finding("wrong-value", f"It must be {expected}, got {shown}.", "error", where, mend)
+    return catalogue.found("wrong-value", f"It must be {expected}, got {shown}.", where, mend)
 
 
 def pruned(stated: Mapping[str, Any]) -> dict[str, Any]:

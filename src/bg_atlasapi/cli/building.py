@@ -224,6 +224,7 @@ def _facts_of(checked: Checked, wish: Any) -> dict[str, Any]:
         "meshes": meshes,
         "formats": list(wish.formats),
         "target": str(wish.target),
+        "not_read": list(checked.not_read),
     }
 
 
@@ -270,9 +271,13 @@ def _dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def _show_findings(findings: Sequence[Finding]) -> None:
     """Say what was noticed, on standard error: it is not the answer."""
+    from bg_atlasapi.build.validation import KINDS
+    from bg_atlasapi.build.validation.atlas_codes import METADATA
+
     told: dict[str, list[Finding]] = {}
     for one in findings:
-        if one.severity != "note":
+        kind = KINDS.get(one.code)
+        if one.severity != "note" or (kind is not None and kind.chapter == METADATA):
             told.setdefault(one.code, []).append(one)
     for code, some in told.items():
         for one in some[:_SHOWN]:
