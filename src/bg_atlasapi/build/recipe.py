@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bg_atlasapi import settings
 from bg_atlasapi.build.recipe_schema import SYMMETRIC, UNLISTED, findings_of, pruned
 from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
@@ -235,12 +236,12 @@ def read_partly(
 
 
 def _folder(path: Path, sources: str | Path | None) -> Path:
-    return path.parent if sources is None else Path(sources).expanduser().absolute()
+    return path.parent if sources is None else settings.expanded(sources).absolute()
 
 
 def _parsed(path: str | Path) -> tuple[Path, str, dict[str, Any], list[Finding]]:
     """Return where a recipe lies, its text, what it says, and what is wrong with that."""
-    path = Path(path).expanduser().absolute()
+    path = settings.expanded(path).absolute()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bg_atlasapi import settings
 from bg_atlasapi.build import recipe as recipes
 from bg_atlasapi.build import sources
 from bg_atlasapi.build.recipe import Recipe, SourceFile, VolumeRecipe
@@ -109,7 +110,7 @@ def check(path: str | Path, folder: str | Path | None = None) -> Checked:
         assert recipe is not None  # nothing was left out
         return check_files(recipe, list(_of_files(recipe)))
     said: tuple[Finding, ...] = ()
-    file = Path(path).expanduser().absolute()
+    file = settings.expanded(path).absolute()
     if recipe is not None:
         said = check_files(recipe, list(_of_files(recipe))).findings
     text = file.read_text(encoding="utf-8-sig")

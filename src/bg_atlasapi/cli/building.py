@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bg_atlasapi import settings
 from bg_atlasapi.cli.options import json_option, note, print_json
 from bg_atlasapi.cli.outcome import Verb
 
@@ -136,7 +137,7 @@ def build(  # noqa: PLR0913 - what the verb can be told
     from bg_atlasapi.build.pipeline import FORMATS, Wish
 
     formats = FORMATS if form == _BOTH else (form,)
-    target = (Path.cwd() if output is None else output.expanduser()).absolute()
+    target = (Path.cwd() if output is None else settings.expanded(output)).absolute()
     wish = Wish(target, formats, meshes, overwrite=overwrite, workers=workers)
     if dry_run:
         _plan(recipe, sources, wish, as_json=as_json)
