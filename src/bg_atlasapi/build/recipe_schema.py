@@ -28,6 +28,8 @@ COLUMNS = (
     *("id", "name", "acronym", "parent", "path", "indent", "depth"),
     *("colour", "red", "green", "blue"),
 )
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+VERSION = r"^\d+\.\d+$"
 UNLISTED = ("refuse", "add", "zero")
 _Schema = dict[str, Any]
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -63,10 +65,10 @@ def _facts() -> _Schema:
     return {
         "name": _text(
             "Name without resolution, for example 'allen_mouse'.",
-            "^[A-Za-z0-9][A-Za-z0-9_.+-]*$",
+            NAME,
             "letters, digits, '_', '-', '+' and '.'",
         ),
-        "version": _text("Version of the atlas.", r"^\d+\.\d+$", "like '1.0'"),
+        "version": _text("Version of the atlas.", VERSION, "like '1.0'"),
         "species": _text("Binomial name of the species."),
         "citation": _text("How to cite the atlas; with 'doi' or without."),
         "doi": _text("DOI of the publication.", r"^10\.\d{4,9}/\S+$", "like '10.1016/j.cell.2020'"),
@@ -177,7 +179,7 @@ def _from_file(schema: _Schema) -> _Schema:
 
 
 def _reference() -> _Schema:
-    name = _text("Its name.", "^[A-Za-z0-9][A-Za-z0-9_.+-]*$", "letters, digits, '_' and '-'")
+    name = _text("Its name.", NAME, "letters, digits, '_' and '-'")
     schema = _volume("An image.", name=name)
     return {**schema, "required": ["name"]}
 
