@@ -23,7 +23,9 @@ from bg_atlasapi.build.validation.atlas_codes import METADATA
 from bg_atlasapi.errors import Finding, InvalidAtlasError
 from bg_atlasapi.formats import exporting
 from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.hemispheres import SplitHemispheres
 from bg_atlasapi.model.levels import same_spacing
+from bg_atlasapi.model.space import LEFT, RIGHT
 from bg_atlasapi.model.volumes import at_resolution
 from bg_atlasapi.store import disk, inventories
 from bg_atlasapi.store.inventory import COMPONENT_STORE
@@ -297,6 +299,7 @@ def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:
     from bg_atlasapi.build.meshing import WrittenMeshes, mesh_structures
 
     recipe = run.recipe
+    sides = (LEFT, RIGHT) if recipe.meshes.hemispheres else ()
 
     def make(folder: Path) -> None:
         mesh_structures(
@@ -305,13 +308,15 @@ def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:
             folder,
             tolerance_um=recipe.meshes.tolerance_um,
             smooth=recipe.meshes.smooth,
+            hemispheres=(atlas.hemispheres or SplitHemispheres(atlas.space)) if sides else None,
             report=run.report,
             workers=run.wish.workers,
         )
 
     inputs = [run.inputs["recipe"], run.inputs["sources"]]
     folder = run.stages.run("meshes", inputs, make, keep=True)
-    return replace(atlas, meshes=WrittenMeshes(folder))
+    halves = {side: WrittenMeshes(folder, side) for side in sides}
+    return replace(atlas, meshes=WrittenMeshes(folder), side_meshes=halves)
 
 
 def _validate(run: _Run, atlas: Atlas) -> list[Finding]:

@@ -104,11 +104,14 @@ class MeshRecipe:
         Error of simplification; None for half a voxel.
     smooth
         Whether to smooth.
+    hemispheres
+        Whether each structure gets a mesh of its left and of its right besides.
     """
 
     build: bool = True
     tolerance_um: float | None = None
     smooth: bool = True
+    hemispheres: bool = False
 
 
 @dataclass(frozen=True, slots=True)

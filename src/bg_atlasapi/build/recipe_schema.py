@@ -216,6 +216,11 @@ def _meshes() -> _Schema:
             "description": "How far simplified meshes may lie off; default half a voxel.",
         },
         "smooth": {"type": "boolean", "default": True, "description": "Whether to smooth them."},
+        "hemispheres": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether each structure gets a mesh of its left and right besides.",
+        },
     }
     return _object("Surfaces of the structures.", properties)
 
