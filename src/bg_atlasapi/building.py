@@ -6,7 +6,7 @@ Thin over ``bg_atlasapi.build`` and ``bg_atlasapi.formats``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,6 +47,7 @@ class Building(Looks):
         references: Mapping[str, npt.ArrayLike] | None = None,
         name: str = "custom",
         version: str = "1.0",
+        accept: Collection[str] = (),
         **metadata: Any,
     ) -> Self:
         """Make an atlas of arrays, in memory, without meshes; everything can be asked of it.
@@ -54,8 +55,9 @@ class Building(Looks):
         Parameters
         ----------
         annotation
-            Structure id of every voxel, 0 outside: whole numbers, three axes. Arrays are not
-            copied; leave them as they are while the atlas is in use.
+            Structure id of every voxel, 0 outside: whole numbers, three axes. Arrays of numpy, and
+            those that files are mapped to, are not copied; leave them as they are while the atlas
+            is in use. Dask and Zarr arrays are computed, of a masked array what is masked is 0.
         structures
             Dictionaries with ``id`` and, as far as known, ``acronym``, ``name``, ``rgb_triplet``
             and ``structure_id_path`` or the id of a ``parent``; a table of pandas with such
@@ -72,13 +74,17 @@ class Building(Looks):
             Further images by name.
         name, version
             Of the atlas, without resolution.
+        accept
+            Codes of findings that do not stop it, such as ``"label-without-structure"``.
         **metadata
             What else is known, as in ``metadata.json``: species, citation, atlas_link, …
 
         Raises
         ------
         InvalidAtlasError
-            With everything that does not fit together.
+            With everything that would stop a build of the same from files: arrays of other kinds
+            or shapes, ids that are no ids, or come twice, parents that are not listed, labels
+            without a structure, hemispheres that contradict the orientation, …
         TypeError
             For an image under another keyword than these.
 
@@ -94,23 +100,24 @@ class Building(Looks):
         >>> int(atlas.mask(7).sum())
         16
         """
-        from bg_atlasapi.build import arrays
+        from bg_atlasapi.build import array_checks, arrays
 
         arrays.refuse_images(metadata)
         parts = arrays.Parts(
-            annotation=np.asarray(annotation),
+            annotation=annotation,
             structures=structures,
             spacing_um=arrays.spacing_of(resolution),
             orientation=orientation,
-            reference=None if reference is None else np.asarray(reference),
-            hemispheres=None if hemispheres is None else np.asarray(hemispheres),
-            references={key: np.asarray(one) for key, one in (references or {}).items()},
+            reference=reference,
+            hemispheres=hemispheres,
+            references={} if references is None else references,
             metadata={"name": name, "version": version, "custom": True, **metadata},
         )
+        model = array_checks.checked_atlas(parts, accept)
         atlas = cls.__new__(cls)
         Keeper.__init__(atlas)  # there is no folder to open
         atlas._level_um = None
-        atlas._model = arrays.atlas_of(parts)
+        atlas._model = model
         atlas.root_dir = Path(f"{name} (in memory)")
         atlas.metadata = copied(atlas._model.metadata)
         atlas._set_up_in_memory()

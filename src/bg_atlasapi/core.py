@@ -263,9 +263,29 @@ class Atlas(Building):
             return [self._get_from_structure(one, key) for one in structure]
         return self.structures[structure][key]
 
-    def mesh_from_structure(self, structure: Any) -> meshio.Mesh | Any:
-        """Return the mesh of a structure, points in µm; a list for a list."""
-        return self._get_from_structure(structure, "mesh")
+    def mesh_from_structure(self, structure: Any, *, hemisphere: str = "both") -> meshio.Mesh | Any:
+        """Return the mesh of a structure, points in µm; a list for a list.
+
+        Parameters
+        ----------
+        structure
+            Id, acronym or exact name, or a list of them.
+        hemisphere
+            ``"left"`` or ``"right"``: what lies there, of an atlas that was built with such meshes.
+
+        Raises
+        ------
+        IncompleteAtlasError
+            If there is no such mesh.
+        """
+        if hemisphere == "both":
+            return self._get_from_structure(structure, "mesh")
+        if isinstance(structure, list | tuple):
+            return [self.mesh_from_structure(one, hemisphere=hemisphere) for one in structure]
+        from bg_atlasapi.formats.side_meshes import read_side
+
+        one = self.structures[structure]
+        return read_side(self._model.side_meshes, one.id, one.acronym, hemisphere)
 
     def meshfile_from_structure(self, structure: Any) -> Path | Any:
         """Return the path of the mesh of a structure; a list for a list."""

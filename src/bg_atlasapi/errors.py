@@ -5,6 +5,7 @@
     AtlasError
     ├─ InvalidInputError(ValueError)          an argument that cannot be understood
     │  ├─ AlreadyThereError(FileExistsError)  something is in the way of what was to be written
+    │  ├─ InvalidVolumeError                  values that cannot be labels; carries every finding
     │  └─ InvalidRecipeError                  a recipe of an atlas; carries every finding
     ├─ UnknownAtlasError(ValueError)          close matches; how to list
     ├─ UnknownStructureError(KeyError)        close matches; readable str()
@@ -71,6 +72,26 @@ class InvalidInputError(AtlasError, ValueError):
 
 class AlreadyThereError(InvalidInputError, FileExistsError):
     """Something lies where something new was to be written, and may not be replaced."""
+
+
+class InvalidVolumeError(InvalidInputError):
+    """The values of a volume are not what they should be; every finding is listed.
+
+    Parameters
+    ----------
+    where
+        The file.
+    findings
+        What is wrong.
+    """
+
+    def __init__(self, where: object, findings: Sequence[Finding]) -> None:
+        super().__init__(where, findings)
+        self.where = where
+        self.findings = tuple(findings)
+
+    def __str__(self) -> str:
+        return " ".join(f"{one.message} {one.mend}".strip() for one in self.findings)
 
 
 class InvalidRecipeError(InvalidInputError):

@@ -150,6 +150,7 @@ class GroupedAtlas(Atlas):
             structures=[_entry(tree, code) for code in tree.positions.argsort()[1:].tolist()],
             labels=GroupedLabels(stored.labels, arrangement, space, sides),
             meshes=GroupedMeshes(stored.meshes, stored.terminology, arrangement, space, sides),
+            side_meshes={},
         )
 
     @property

@@ -6,11 +6,14 @@ files is the business of ``volumes`` and ``formats.label_tables``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.build.validation import catalogue
+from bg_atlasapi.build.validation.tables import whole
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
 from bg_atlasapi.formats import packaged
 from bg_atlasapi.formats.label_tables.making import made_colour, root_id
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROOT, _WHITE = "root", [255, 255, 255]
-_WHERE = "The atlas of arrays"
+WHERE = "The atlas of arrays"
 _PARENTS = ("parent", "parent_id", "parent_structure_id", "parent_identifier")
 
 
@@ -100,24 +103,14 @@ def atlas_of(parts: Parts) -> Atlas:
     InvalidAtlasError
         With everything that does not fit.
     """
-    shape = tuple(int(length) for length in getattr(parts.annotation, "shape", ()))
-    stated = {
-        "shape": list(shape),
-        "resolution": [float(size) for size in parts.spacing_um],
-        "orientation": parts.orientation,
-    }
-    findings = packaged.metadata_findings(stated, _WHERE)
-    volumes = {"annotation": parts.annotation, "reference": parts.reference}
-    volumes |= {"hemispheres": parts.hemispheres, **parts.references}
-    for name, volume in volumes.items():
-        kinds = "iu" if name in ("annotation", "hemispheres") else "iuf"
-        findings += [] if volume is None else _misfits(name, volume, shape, kinds)
+    findings = misfits_of(parts)
     entries = entries_of(parts.structures)
     if findings:
-        raise InvalidAtlasError(_WHERE, findings)
-    records = packaged.records_of(entries, _WHERE, "the structures")
+        raise InvalidAtlasError(WHERE, findings)
+    stated = _stated(parts)
+    records = packaged.records_of(entries, WHERE, "the structures")
     space = packaged.space_of(stated)
-    terminology = packaged.terminology_of(records, _WHERE)
+    terminology = packaged.terminology_of(records, WHERE)
     reference = _blank(space) if parts.reference is None else _source(parts.reference)
     without = {"has_template": False} if parts.reference is None else {}
     return Atlas(
@@ -138,20 +131,49 @@ def atlas_of(parts: Parts) -> Atlas:
     )
 
 
+def _stated(parts: Parts) -> dict[str, Any]:
+    return {
+        "shape": [int(length) for length in getattr(parts.annotation, "shape", ())],
+        "resolution": [float(size) for size in parts.spacing_um],
+        "orientation": parts.orientation,
+    }
+
+
+def misfits_of(parts: Parts) -> list[Finding]:
+    """Return what is wrong with the kinds and shapes of volumes, and with the space."""
+    stated = _stated(parts)
+    shape = tuple(stated["shape"])
+    findings = []
+    if len(shape) != 3 or not all(shape):
+        text = f"The annotation must have three axes, none of them empty; its shape is {shape}."
+        findings.append(catalogue.found("shape-mismatch", text, "annotation", ""))
+        stated["shape"] = [1, 1, 1]
+    if getattr(getattr(parts.annotation, "dtype", None), "kind", "") == "O":
+        findings.clear()  # that it holds no numbers says enough
+    findings += packaged.metadata_findings(stated, WHERE)
+    volumes = [("annotation", parts.annotation), ("reference", parts.reference)]
+    volumes += [("hemispheres", parts.hemispheres), *parts.references.items()]
+    for name, volume in volumes:
+        kinds = "iu" if name in ("annotation", "hemispheres") else "iuf"
+        findings += [] if volume is None else _misfits(name, volume, shape, kinds)
+    return findings
+
+
 def _misfits(name: str, volume: Any, shape: tuple[int, ...], kinds: str) -> list[Finding]:
     found = []
     own = getattr(volume, "shape", None)
     if own is None or not hasattr(volume, "dtype"):
         text = f"The {name} must be an array, got {type(volume).__name__}."
-        return [Finding("volume-type", text, "error", name)]
+        return [catalogue.found("volume-type", text, name, "")]
     if tuple(own) != shape:
         text = f"The shape of the {name} is {tuple(own)}, that of the annotation {shape}."
-        found.append(Finding("shape-mismatch", text, "error", name))
+        found.append(catalogue.found("shape-mismatch", text, name))
     if np.dtype(volume.dtype).kind not in kinds:
         expected = "numbers" if "f" in kinds else "whole numbers"
         text = f"The {name} must hold {expected}, not {volume.dtype}."
-        text += " Convert it: array.astype(numpy.uint32)." if "f" not in kinds else ""
-        found.append(Finding("volume-type", text, "error", name))
+        if "f" not in kinds:
+            text += " If all its values are whole, convert it: array.astype(numpy.uint32)."
+        found.append(catalogue.found("volume-type", text, name, ""))
     return found
 
 
@@ -184,11 +206,12 @@ def entries_of(structures: Any) -> list[dict[str, Any]]:
     Raises
     ------
     InvalidAtlasError
-        If it is nothing of the kind, or parents form a cycle.
+        If it is nothing of the kind.
     """
     rows = _rows(structures)
     given = {one.get("id") for one in rows}
-    parents = {one.get("id"): _parent(one, given) for one in rows}
+    called = {str(one["acronym"]): one["id"] for one in rows if "acronym" in one and "id" in one}
+    parents = {one.get("id"): _parent(one, given, called) for one in rows}
     entries = []
     if not any("structure_id_path" in one or parents[one.get("id")] is not None for one in rows):
         root = next((one["id"] for one in rows if one.get("acronym") == _ROOT), None)
@@ -200,7 +223,7 @@ def entries_of(structures: Any) -> list[dict[str, Any]]:
     for one in rows:
         identifier = one.get("id")
         entry = {"acronym": str(identifier), **one}
-        entry.setdefault("name", entry["acronym"])
+        entry.setdefault("name", str(entry["acronym"]))
         if isinstance(identifier, int):
             entry.setdefault("rgb_triplet", list(made_colour(identifier)))
         if "structure_id_path" not in entry:
@@ -224,35 +247,42 @@ def _rows(structures: Any) -> list[dict[str, Any]]:
     rows = list(structures)
     if not all(isinstance(one, Mapping) and _is_identified(one) for one in rows):
         text = "Structures must be dictionaries with an id, a table, or names by id."
-        raise InvalidAtlasError(_WHERE, [Finding("structures-type", text, "error")])
-    return [{k: _plain(v) for k, v in one.items() if not _is_missing(v)} for one in rows]
+        raise InvalidAtlasError(WHERE, [catalogue.found("structures-type", text)])
+    return [{k: w for k, v in one.items() if not _is_missing(w := _plain(v, k))} for one in rows]
 
 
 def _is_identified(entry: Mapping[str, Any]) -> bool:
     return all(isinstance(entry.get(key), Hashable) for key in ("id", *_PARENTS))
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+def _plain(value: Any, key: str) -> Any:
+    """Return a value as plain Python has it; ids that are whole numbers, however spelt, as such."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if key not in {"id", *_PARENTS} or isinstance(value, int):
+        return value
+    number = whole(value)
+    return value if number is None else number
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124 - NaN
+    blank = isinstance(value, str) and not value.strip()
+    return value is None or blank or (isinstance(value, float) and math.isnan(value))
 
 
-def _parent(entry: Mapping[str, Any], given: Collection[Any]) -> Any:
+def _parent(entry: Mapping[str, Any], given: Collection[Any], called: Mapping[str, Any]) -> Any:
     """Return the id of a parent; None if there is none, which tables also spell 0 or -1."""
     found = next((entry[key] for key in _PARENTS if entry.get(key) is not None), None)
-    found = int(found) if isinstance(found, float) and found.is_integer() else found
-    return None if found in {0, -1} and found not in given else found
+    if isinstance(found, str):
+        return called.get(found, found)
+    own = found == entry.get("id")  # how some tables spell that it is at the top
+    return None if own or (found in {0, -1} and found not in given) else found
 
 
 def _path(identifier: Any, parents: Mapping[Any, Any]) -> list[Any]:
     path = [identifier]
     while (above := parents.get(path[0])) is not None and above != path[0]:
-        if above in path:
-            text = f"The parents of structure {identifier} form a cycle."
-            raise InvalidAtlasError(_WHERE, [Finding("cycle", text, "error", str(identifier))])
+        if above in path:  # a circle, which whoever reads the paths finds
+            return path
         path.insert(0, above)
     return path
 
@@ -284,10 +314,12 @@ def spacing_of(resolution: float | Sequence[float]) -> tuple[float, float, float
         If it is neither one nor three positive numbers.
     """
     try:
-        sizes = np.broadcast_to(np.asarray(resolution, np.float64), (3,)).tolist()
+        given: npt.NDArray[Any] = np.asarray(resolution)
+        number = given.dtype.kind in "iuf"
+        sizes = np.broadcast_to(given, (3,)).astype(np.float64).tolist() if number else [0.0]
     except (TypeError, ValueError):
         sizes = [0.0]
     if not all(0 < size < float("inf") for size in sizes):
         text = f"The resolution must be one or three voxel sizes in µm, got {resolution!r}."
-        raise InvalidAtlasError(_WHERE, [Finding("metadata-value", text, "error", "resolution")])
+        raise InvalidAtlasError(WHERE, [catalogue.found("metadata-value", text, "resolution")])
     return (sizes[0], sizes[1], sizes[2])

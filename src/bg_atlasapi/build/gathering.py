@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from bg_atlasapi.build import arrays, recipe_files
 from bg_atlasapi.build.recipe import Recipe, VolumeRecipe
 from bg_atlasapi.build.stages import Stages
-from bg_atlasapi.errors import Finding, InvalidAtlasError
+from bg_atlasapi.build.validation import catalogue
+from bg_atlasapi.errors import (
+    AtlasError,
+    Finding,
+    InvalidAtlasError,
+    InvalidVolumeError,
+    StorageError,
+)
 from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.coding import coding_of
@@ -69,17 +76,23 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
     Raises
     ------
     InvalidAtlasError
-        If the table cannot be used; carries every finding.
-    InvalidInputError
-        If a volume cannot be read.
+        If a volume or the table cannot be used; carries every finding of all of them.
     """
+    from bg_atlasapi.build.validation.labels import count_labels
+
     findings: list[Finding] = []
     volumes: dict[str, npt.NDArray[Any]] = {}
     spacing = (0.0, 0.0, 0.0)
     for number, volume in enumerate(recipe.volumes):
         report(_READ, number, len(recipe.volumes))
         path, digest = files[volume.source.key]
-        folder = _read(volume, path, digest, stages)
+        try:
+            folder = _read(volume, path, digest, stages)
+        except StorageError:  # nothing that a file is to blame for
+            raise
+        except AtlasError as error:
+            findings += [recipe_files.as_stated(one, volume.source, path) for one in _why(error)]
+            continue
         facts = json.loads((folder / "facts.json").read_bytes())
         volumes[volume.name] = np.load(folder / "values.npy", mmap_mode="r")
         told = [Finding(**one) for one in facts["findings"]]
@@ -87,15 +100,16 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
         if volume is recipe.annotation:
             spacing = tuple(facts["spacing_um"])
     report(_READ, len(recipe.volumes), len(recipe.volumes))
-    from bg_atlasapi.build.validation.labels import count_labels
-
-    counts = count_labels(volumes["annotation"])
+    annotation = volumes.get("annotation")
+    counts = {} if annotation is None else count_labels(annotation)
     table, found = recipe_files.table_of(recipe, files["table"][0], counts)
     findings += found
-    if table is None:
+    if table is None or annotation is None:
         raise InvalidAtlasError(recipe.file, findings)
     entries = [dict(one) for one in table.rows]
-    labels, entries, found = _settled(recipe, volumes["annotation"], entries, files, stages)
+    labels, entries, found = _settled(recipe, annotation, entries, files, stages)
+    if len(volumes) < len(recipe.volumes):
+        raise InvalidAtlasError(recipe.file, [*findings, *found])
     further = {one.name: volumes[one.name] for one in recipe.references}
     parts = arrays.Parts(
         annotation=labels,
@@ -108,6 +122,13 @@ def gather(recipe: Recipe, files: Files, stages: Stages, report: Report) -> Gath
         metadata=metadata_of(recipe),
     )
     return Gathered(arrays.atlas_of(parts), (*findings, *found))
+
+
+def _why(error: AtlasError) -> tuple[Finding, ...]:
+    """Return why a volume could not be read."""
+    if isinstance(error, InvalidVolumeError):
+        return error.findings
+    return (catalogue.found("source-unreadable", str(error)),)
 
 
 def metadata_of(recipe: Recipe) -> dict[str, Any]:

@@ -14,23 +14,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bg_atlasapi.build import archiving, gathering, outputs, recipe_files, sources
+from bg_atlasapi.build import archiving, gathering, outputs, recipe_files, sources, work_folder
 from bg_atlasapi.build.recipe import Recipe
 from bg_atlasapi.build.recipe_files import Checked, accepted
-from bg_atlasapi.build.stages import Stages, fingerprint
+from bg_atlasapi.build.stages import Stages, fingerprint, mark_of
+from bg_atlasapi.build.validation import catalogue
+from bg_atlasapi.build.validation.atlas_codes import METADATA
 from bg_atlasapi.errors import Finding, InvalidAtlasError
 from bg_atlasapi.formats import exporting
 from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.hemispheres import SplitHemispheres
 from bg_atlasapi.model.levels import same_spacing
+from bg_atlasapi.model.space import LEFT, RIGHT
 from bg_atlasapi.model.volumes import at_resolution
-from bg_atlasapi.store import disk, inventories, process_lock
+from bg_atlasapi.store import disk, inventories
 from bg_atlasapi.store.inventory import COMPONENT_STORE
 from bg_atlasapi.store.transfer.progress import Report, silent
 
 FORMATS = ("components", "packaged")
 # Goes up when the same recipe would give other bytes.
 _BUILDING = 1
-_LOCK, _WRITING = "lock", "writing"
+_WRITING = "writing"
+_MADE = ("root-added", "ids-made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +144,16 @@ def build(
     checked.raise_errors()
     recipe, target = checked.recipe, wish.target
     label = f"{recipe.name}_v{recipe.version}"
-    with disk.explained(target, f"build {label}", advice="Choose another folder with -o."):
-        target.mkdir(parents=True, exist_ok=True)
-        work = target / f".building-{label}"
-        with process_lock.waiting(work / _LOCK):
-            _clear_up(target)
-            stages = Stages(work)
-            files = sources.bring(recipe, work / "sources", report)
-            checked = _localised(checked, files)
-            checked.raise_errors()
-            run = _Run(checked, wish, stages, report, files, _inputs(checked, wish, files))
-            built = _unless_there(run)
-        disk.remove(work)
-    return built
+    advice = "Choose another folder with -o."
+    explained = partial(disk.explained, target, f"build {label}", advice=advice)
+    # Inside, too, so that it is the error people see that says where what was done is kept.
+    with explained(), work_folder.opened(target, recipe, mark_of(_WRITING)) as work, explained():
+        _clear_up(target)
+        files = sources.bring(recipe, work / work_folder.DOWNLOADS, report)
+        checked = _localised(checked, files)
+        checked.raise_errors()
+        inputs = _inputs(checked, wish, files)
+        return _unless_there(_Run(checked, wish, Stages(work), report, files, inputs))
 
 
 def _clear_up(target: Path) -> None:
@@ -229,12 +231,17 @@ def _built_from_this(known: Mapping[str, Any], run: _Run) -> bool:
 
 
 def _built(run: _Run, record: Path, mark: str, paths: Mapping[str, Path]) -> Built:
-    gathered = gathering.gather(run.recipe, run.files, run.stages, run.report)
+    try:
+        gathered = gathering.gather(run.recipe, run.files, run.stages, run.report)
+    except InvalidAtlasError as error:
+        run.findings += [*run.checked.findings, *error.findings]
+        _stop_at_errors(run)
+        raise
     run.findings += [*run.checked.findings, *gathered.findings]
     _stop_at_errors(run)
     atlas = _with_meshes(run, gathered.atlas)
-    known = {(one.code, one.where) for one in run.findings}  # of labels, before there was an atlas
-    run.findings += [one for one in _validate(run, atlas) if (one.code, one.where) not in known]
+    known = {_told_as(one) for one in run.findings}  # of recipe and labels, before there was one
+    run.findings += [one for one in _validate(run, atlas) if _told_as(one) not in known]
     _stop_at_errors(run)
     run.stages.begin(_WRITING)
     name, version = run.checked.full_name, run.recipe.version
@@ -263,11 +270,25 @@ def _stop_at_errors(run: _Run) -> None:
         raise InvalidAtlasError(run.recipe.file, _without_repeats(errors))
 
 
+def _told_as(finding: Finding) -> tuple[str, str]:
+    """Return what two findings share that say the same of the same place, whatever their words."""
+    kind = catalogue.KINDS.get(finding.code)
+    whole = kind is not None and kind.chapter == METADATA  # there is one of each in an atlas
+    return finding.code, "" if whole else finding.where
+
+
 def _without_repeats(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Leave out what was told before: of the recipe with its line, of what was read without."""
+    """Leave out what was told before: of the recipe with its line, of what was read without.
+
+    A table is read again once the labels are known, and may get other ids then; what was made of
+    them counts.
+    """
     told: dict[tuple[str, str, str], Finding] = {}
     for one in findings:
-        told.setdefault((one.code, one.message, one.where.rpartition(", ")[2]), one)
+        place = one.where.rpartition(", ")[2]
+        key = (one.code, "" if one.code in _MADE else one.message, place)
+        first = told.get(key, one)
+        told[key] = replace(one, where=first.where)
     return tuple(told.values())
 
 
@@ -278,6 +299,7 @@ def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:
     from bg_atlasapi.build.meshing import WrittenMeshes, mesh_structures
 
     recipe = run.recipe
+    sides = (LEFT, RIGHT) if recipe.meshes.hemispheres else ()
 
     def make(folder: Path) -> None:
         mesh_structures(
@@ -286,13 +308,15 @@ def _with_meshes(run: _Run, atlas: Atlas) -> Atlas:
             folder,
             tolerance_um=recipe.meshes.tolerance_um,
             smooth=recipe.meshes.smooth,
+            hemispheres=(atlas.hemispheres or SplitHemispheres(atlas.space)) if sides else None,
             report=run.report,
             workers=run.wish.workers,
         )
 
     inputs = [run.inputs["recipe"], run.inputs["sources"]]
     folder = run.stages.run("meshes", inputs, make, keep=True)
-    return replace(atlas, meshes=WrittenMeshes(folder))
+    halves = {side: WrittenMeshes(folder, side) for side in sides}
+    return replace(atlas, meshes=WrittenMeshes(folder), side_meshes=halves)
 
 
 def _validate(run: _Run, atlas: Atlas) -> list[Finding]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding, InvalidInputError
 from bg_atlasapi.formats.image_frames import Triplet
 from bg_atlasapi.formats.images import STRAIGHT_DEGREES, StoredImage
@@ -71,8 +72,7 @@ def header_findings(image: StoredImage) -> Iterator[Finding]:
             f"The axes of {where} lie {image.tilt_degrees:.1f}° aslant; its voxels are kept, and "
             "each axis is taken for the nearest direction."
         )
-        mend = "Resample the volume if it should lie straight."
-        yield Finding("oblique-axes", message, "warning", where, mend)
+        yield catalogue.found("oblique-axes", message, where)
     shape, spacing = image.source.shape, image.spacing_um or image.hinted_spacing_um
     if spacing is None or len(shape) != 3:
         return
@@ -82,8 +82,7 @@ def header_findings(image: StoredImage) -> Iterator[Finding]:
             f"{where} says voxels of {_sizes(spacing)} µm, which makes a volume of "
             f"{longest / 1e4:.0f} cm: no brain is that long."
         )
-        mend = "State the voxel size, in µm."
-        yield Finding("spacing-unlikely", message, "warning", where, mend)
+        yield catalogue.found("spacing-unlikely", message, where)
 
 
 def placed(
@@ -142,15 +141,13 @@ def _contradictions(stated: Stated, orientation: str, sizes: Triplet) -> Iterato
             f"The header of {where} says that index 0 lies {stated.orientation!r}; "
             f"{orientation!r} is used, as stated."
         )
-        mend = "Look at the orientation picture."
-        yield Finding("orientation-contradiction", message, "warning", where, mend)
+        yield catalogue.found("orientation-contradiction", message, where)
     if stated.spacing_um is not None and not _alike(stated.spacing_um, sizes):
         message = (
             f"The header of {where} says voxels of {_sizes(stated.spacing_um)} µm; "
             f"{_sizes(sizes)} µm are used, as stated."
         )
-        mend = "Remove the stated voxel size if the header is right."
-        yield Finding("spacing-contradiction", message, "warning", where, mend)
+        yield catalogue.found("spacing-contradiction", message, where)
 
 
 def _require_volume(stated: Stated) -> None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bg_atlasapi import settings
 from bg_atlasapi.build.recipe_schema import SYMMETRIC, UNLISTED, findings_of, pruned
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
 
 Triplet = tuple[float, float, float]
@@ -102,11 +104,14 @@ class MeshRecipe:
         Error of simplification; None for half a voxel.
     smooth
         Whether to smooth.
+    hemispheres
+        Whether each structure gets a mesh of its left and of its right besides.
     """
 
     build: bool = True
     tolerance_um: float | None = None
     smooth: bool = True
+    hemispheres: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +239,12 @@ def read_partly(
 
 
 def _folder(path: Path, sources: str | Path | None) -> Path:
-    return path.parent if sources is None else Path(sources).expanduser().absolute()
+    return path.parent if sources is None else settings.expanded(sources).absolute()
 
 
 def _parsed(path: str | Path) -> tuple[Path, str, dict[str, Any], list[Finding]]:
     """Return where a recipe lies, its text, what it says, and what is wrong with that."""
-    path = Path(path).expanduser().absolute()
+    path = settings.expanded(path).absolute()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -259,7 +264,7 @@ def _syntax(error: Exception, name: str) -> Finding:
     line = f":{match[1]}" if match and match[1] else ""
     reason = _LINE.sub("", reason).strip().rstrip(".") or "it is nested too deeply"
     text = f"It is not TOML: {reason}."
-    return Finding("recipe-syntax", text, "error", f"{name}{line}")
+    return catalogue.found("recipe-syntax", text, f"{name}{line}", "")
 
 
 def _twice(stated: Mapping[str, Any]) -> Iterator[Finding]:
@@ -270,7 +275,7 @@ def _twice(stated: Mapping[str, Any]) -> Iterator[Finding]:
         name = one.get("name") if isinstance(one, dict) else None
         if isinstance(name, str) and name in taken:
             text = f"Another volume is called {name!r} already."
-            yield Finding("duplicate-name", text, "error", f"references[{number}].name")
+            yield catalogue.found("volume-named-twice", text, f"references[{number}].name", "")
         taken.add(str(name))
 
 

@@ -6,14 +6,16 @@ recipe is known in no time. ``check`` is what ``brainglobe build`` does before i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bg_atlasapi import settings
 from bg_atlasapi.build import recipe as recipes
 from bg_atlasapi.build import sources
 from bg_atlasapi.build.recipe import Recipe, SourceFile, VolumeRecipe
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import AtlasError, Finding, InvalidRecipeError
 from bg_atlasapi.model.space import CoordinateSpace
 
@@ -25,10 +27,12 @@ TARGET = "asr"
 _HASHED_AT_ONCE = 128 << 20
 # What a header that says nothing else may be off by: NIfTI keeps sizes as 32-bit floats.
 _NEARLY = 1e-4
+_FEWEST = 4  # voxels along an axis of a coarser level
 # With these there is nothing to build, whatever a recipe accepts.
 _FATAL = {
     *("source-missing", "source-unreadable", "source-changed", "shape-mismatch", "level-size"),
-    *("empty", "no-labels"),
+    *("space-unknown", "labels-not-whole", "labels-not-finite", "labels-inexact"),
+    *("labels-out-of-range", "template-too-wide", "empty", "no-labels"),
 }
 
 
@@ -59,6 +63,20 @@ class Checked:
         """Name with resolution."""
         size = self.space.spacing_um[0] if self.space else 0.0
         return f"{self.recipe.name}_{size:g}um"
+
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """What was not looked at, in words: it would take long, or is not here yet."""
+        here = [one for one in self.recipe.volumes if one.source.path is not None]
+        large = [
+            one.key
+            for one in self.recipe.sources
+            if one.path and one.sha256 and sources.size_of(one.path) > _HASHED_AT_ONCE
+        ]
+        away = [one.key for one in self.recipe.sources if one.path is None]
+        said = [f"voxels of {', '.join(one.name for one in here)}"] if here else []
+        said += [f"SHA-256 of {', '.join(large)}"] if large else []
+        return (*said, f"{', '.join(away)} (to be downloaded)") if away else tuple(said)
 
     def raise_errors(self) -> None:
         """Raise if there are errors.
@@ -92,7 +110,7 @@ def check(path: str | Path, folder: str | Path | None = None) -> Checked:
         assert recipe is not None  # nothing was left out
         return check_files(recipe, list(_of_files(recipe)))
     said: tuple[Finding, ...] = ()
-    file = Path(path).expanduser().absolute()
+    file = settings.expanded(path).absolute()
     if recipe is not None:
         said = check_files(recipe, list(_of_files(recipe))).findings
     text = file.read_text(encoding="utf-8-sig")
@@ -145,24 +163,27 @@ def _of_files(recipe: Recipe) -> Iterator[Finding]:
             continue
         if source.sha256 is None:
             text = "Without its 'sha256' nobody can tell whether this is the file that was meant."
-            yield Finding("source-unhashed", text, "warning", source.key)
+            yield catalogue.found("source-unhashed", text, source.key, "")
         elif sources.size_of(source.path) <= _HASHED_AT_ONCE:
             yield from sources.differing(source, sources.content_sha256(source.path))
 
 
 def _of_header(volume: VolumeRecipe, spaces: dict[str, CoordinateSpace]) -> list[Finding]:
     """Return what is wrong with the header of a volume; adds the space it will have."""
-    from bg_atlasapi.build.placing import Stated, placed
     from bg_atlasapi.build.volumes import peek_volume
 
     path = volume.source.path
     assert path is not None
+    code = "source-unreadable"
     try:
         header = peek_volume(path)
-        stated = Stated(header.shape, header.spacing_um, header.orientation, str(path))
-        found = placed(stated, volume.orientation, volume.resolution_um, TARGET)
+        if not (volume.orientation or header.orientation) or not (
+            volume.resolution_um or header.spacing_um
+        ):
+            code = "space-unknown"
+        found = header.placed(volume.orientation, volume.resolution_um, TARGET)
     except AtlasError as error:
-        return [as_stated(Finding("source-unreadable", str(error), "error"), volume.source)]
+        return [as_stated(catalogue.found(code, str(error), mend=""), volume.source)]
     spaces[volume.name] = found.space
     return [as_stated(one, volume.source) for one in (*header.findings, *found.findings)]
 
@@ -195,11 +216,11 @@ def _of_spaces(recipe: Recipe, spaces: Mapping[str, CoordinateSpace]) -> Iterato
             continue
         if other.shape != own.shape:
             text = f"It has the shape {other.shape}, the annotation {own.shape} (as {TARGET!r})."
-            yield Finding("shape-mismatch", text, "error", volume.source.key)
+            yield catalogue.found("shape-mismatch", text, volume.source.key, "")
         if not _alike(other.spacing_um, own.spacing_um):
             text = f"It has voxels of {_sizes(other.spacing_um)} µm, "
             text += f"the annotation of {_sizes(own.spacing_um)} µm."
-            yield Finding("resolution-mismatch", text, "error", volume.source.key)
+            yield catalogue.found("spacing-mismatch", text, volume.source.key)
     yield from _of_levels(recipe, own)
 
 
@@ -214,14 +235,28 @@ def _of_levels(recipe: Recipe, own: CoordinateSpace) -> Iterator[Finding]:
             text = (
                 f"A level of {_sizes(level)} µm is no whole multiple of {_sizes(own.spacing_um)}."
             )
-            yield Finding("level-size", text, "error", "space.levels_um")
+            yield catalogue.found("level-size", text, "space.levels_um", "")
         elif f"{level[0]:g}" in taken:
             text = (
                 f"The level of {_sizes(level)} µm would be called {recipe.name}_{level[0]:g}um, as "
                 "another: atlases are named by their first voxel size."
             )
-            yield Finding("level-size", text, "error", "space.levels_um")
+            yield catalogue.found("level-size", text, "space.levels_um", "")
+        yield from _too_coarse(level, own)
         taken.add(f"{level[0]:g}")
+
+
+def _too_coarse(level: tuple[float, ...], own: CoordinateSpace) -> Iterator[Finding]:
+    """Yield a finding for a level that leaves next to nothing of the volume."""
+    pairs = zip(own.shape, own.spacing_um, level, strict=True)
+    left = [max(round(n * fine / coarse), 1) for n, fine, coarse in pairs]
+    if any(few < min(n, _FEWEST) for few, n in zip(left, own.shape, strict=True)):
+        text = f"A level of {_sizes(level)} µm keeps {_shown(left)} voxels of {_shown(own.shape)}."
+        yield catalogue.found("level-too-coarse", text, "space.levels_um")
+
+
+def _shown(shape: Iterable[int]) -> str:
+    return " × ".join(map(str, shape))
 
 
 def table_of(
@@ -244,21 +279,25 @@ def table_of(
         kind, columns = recipe.table.kind, recipe.table.columns
         table = read_label_table(path, kind=kind, columns=columns, taken=taken)
     except AtlasError as error:
-        failed = Finding("source-unreadable", str(error), "error")
+        failed = catalogue.found("source-unreadable", str(error), mend="")
         return None, [as_stated(failed, recipe.table.source, path)]
     return table, [as_stated(one, recipe.table.source, path) for one in table.findings]
 
 
 def _of_facts(recipe: Recipe) -> Iterator[Finding]:
+    for number, code in enumerate(recipe.accept):
+        if code not in catalogue.KINDS:
+            text = f"There is no finding of the code {code!r}, so nothing is accepted by it."
+            yield catalogue.found("unknown-code", text, f"accept[{number}]", "")
     if not recipe.full_citation:
         text = "Without 'citation' or 'doi' nobody who uses the atlas can cite it."
-        yield Finding("citation-missing", text)
-    for key, why in (
-        ("licence", "nobody may pass the atlas on"),
-        ("species", "it cannot be found by species"),
+        yield catalogue.found("citation-missing", text, mend="")
+    for key, code, why in (
+        ("licence", "licence-missing", "nobody may pass the atlas on"),
+        ("species", "species-missing", "it cannot be found by species"),
     ):
         if not getattr(recipe, key):
-            yield Finding(f"{key}-missing", f"Without {key!r} {why}.")
+            yield catalogue.found(code, f"Without {key!r} {why}.", mend="")
     if recipe.template is None:
         text = "Without [template] the reference image is 0 everywhere."
-        yield Finding("template-missing", text)
+        yield catalogue.found("template-missing", text, mend="")

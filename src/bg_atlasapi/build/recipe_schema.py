@@ -3,7 +3,8 @@
 The schema is the one truth: ``findings_of`` walks it, ``brainglobe build --schema`` prints it, and
 editors complete from it. It uses a small part of JSON Schema 2020-12, so that no library is needed:
 ``type``, ``enum``, ``pattern``, ``exclusiveMinimum``, ``items``, ``minItems``, ``maxItems``,
-``properties``, ``required``, ``additionalProperties``, ``oneOf`` by type. What files hold is the
+``properties``, ``required``, ``additionalProperties``, ``oneOf`` by type; ``examples`` are for
+people, and ``docs/reference/recipe`` is made of all of it. What files hold is the
 business of ``recipe_files``.
 """
 
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +29,8 @@ COLUMNS = (
     *("id", "name", "acronym", "parent", "path", "indent", "depth"),
     *("colour", "red", "green", "blue"),
 )
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+VERSION = r"^\d+\.\d+$"
 UNLISTED = ("refuse", "add", "zero")
 _Schema = dict[str, Any]
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -61,26 +65,38 @@ def _facts() -> _Schema:
     """Return what is said of the atlas as a whole."""
     return {
         "name": _text(
-            "Name without resolution, for example 'allen_mouse'.",
-            "^[A-Za-z0-9][A-Za-z0-9_.+-]*$",
+            "Name without resolution.",
+            NAME,
             "letters, digits, '_', '-', '+' and '.'",
+            example="allen_mouse",
         ),
-        "version": _text("Version of the atlas.", r"^\d+\.\d+$", "like '1.0'"),
-        "species": _text("Binomial name of the species."),
-        "citation": _text("How to cite the atlas; with 'doi' or without."),
-        "doi": _text("DOI of the publication.", r"^10\.\d{4,9}/\S+$", "like '10.1016/j.cell.2020'"),
-        "licence": _text("Licence of the data, for example 'CC-BY-4.0'."),
-        "link": _text("Page of the atlas.", "^https?://", "an address, https://…"),
-        "packager": _text("Who wrote this recipe."),
-        "custom": {
-            "type": "boolean",
-            "default": True,
-            "description": "Whether nobody else publishes it: then no open asks for newer ones.",
-        },
+        "version": _text("Version of the atlas.", VERSION, "like '1.0'", example="1.2"),
+        "species": _text("Binomial name of the species.", example="Mus musculus"),
+        "citation": _text(
+            "How to cite the atlas; with 'doi' or without.", example="Wang et al. 2020"
+        ),
+        "doi": _text(
+            "DOI of the publication.",
+            r"^10\.\d{4,9}/\S+$",
+            "like '10.1016/j.cell.2020'",
+            example="10.1016/j.cell.2020.04.007",
+        ),
+        "licence": _text("Licence of the data.", example="CC-BY-4.0"),
+        "link": _text(
+            "Page of the atlas.",
+            "^https?://",
+            "an address, https://…",
+            example="https://example.org",
+        ),
+        "packager": _text("Who wrote this recipe.", example="Ada Lovelace"),
+        "custom": _flag(
+            "Whether nobody else publishes it: then no open asks for newer ones.", default=True
+        ),
         "accept": {
             "type": "array",
             "items": _text("Code of a finding.", "^[a-z0-9-]+$", "the code of a finding"),
             "description": "Codes of findings that shall not stop the build.",
+            "examples": [["label-without-structure"]],
         },
     }
 
@@ -95,6 +111,7 @@ def _parts() -> _Schema:
                 "type": "string",
                 "enum": list(UNLISTED),
                 "default": UNLISTED[0],
+                "examples": ["add"],
                 "description": (
                     "Labels that the table lacks: refuse to build, add a structure for each, or "
                     "make them 0, outside."
@@ -110,6 +127,7 @@ def _parts() -> _Schema:
         "hemispheres": {
             "description": "'symmetric', or a volume that holds 1 left and 2 right.",
             "default": SYMMETRIC,
+            "examples": [SYMMETRIC],
             "oneOf": [
                 {"type": "string", "enum": [SYMMETRIC]},
                 _volume("1 left, 2 right."),
@@ -120,11 +138,18 @@ def _parts() -> _Schema:
     }
 
 
-def _text(description: str, pattern: str = "", expected: str = "") -> _Schema:
+def _text(description: str, pattern: str = "", expected: str = "", *, example: str = "") -> _Schema:
     schema: _Schema = {"type": "string", "description": description}
+    if example:
+        schema["examples"] = [example]
     if pattern:
         schema |= {"pattern": pattern, "x-expected": expected}
     return schema
+
+
+def _flag(description: str, *, default: bool) -> _Schema:
+    stated = {"type": "boolean", "default": default, "description": description}
+    return {**stated, "examples": [not default]}
 
 
 def _object(description: str, properties: _Schema, required: Sequence[str] = ()) -> _Schema:
@@ -139,9 +164,21 @@ def _object(description: str, properties: _Schema, required: Sequence[str] = ())
 
 def _source() -> _Schema:
     return {
-        "path": _text("The file, relative to the recipe (or to --sources)."),
-        "url": _text("Where to download it.", r"^(https?|s3|file)://", "an address"),
-        "sha256": _text("SHA-256 of the file.", "^[0-9a-f]{64}$", "64 hexadecimal digits"),
+        "path": _text(
+            "The file, relative to the recipe (or to --sources).", example="labels.nii.gz"
+        ),
+        "url": _text(
+            "Where to download it, instead of 'path'; then 'sha256' must be there.",
+            r"^(https?|s3|file)://",
+            "an address",
+            example="https://example.org/labels.nii.gz",
+        ),
+        "sha256": _text(
+            "SHA-256 of the file.",
+            "^[0-9a-f]{64}$",
+            "64 hexadecimal digits",
+            example="3b397614b91c1f9949d47469e0667b647c5b0f0ae749c0e8b3e8be8751e02de0",
+        ),
     }
 
 
@@ -151,19 +188,21 @@ def _positive() -> _Schema:
 
 def _resolution(description: str) -> _Schema:
     three = {"type": "array", "items": _positive(), "minItems": 3, "maxItems": 3}
-    return {"description": description, "oneOf": [_positive(), three]}
+    examples = [25, [25, 25, 50]]
+    return {"description": description, "oneOf": [_positive(), three], "examples": examples}
 
 
 def _orientation(description: str) -> _Schema:
     pattern = "^(?=.*[ap])(?=.*[si])(?=.*[lr])[apsilr]{3}$"
-    return _text(description, pattern, "three letters, one of ap, si and lr each, like 'asr'")
+    expected = "three letters, one of ap, si and lr each, like 'asr'"
+    return _text(description, pattern, expected, example="ras")
 
 
 def _volume(description: str, **more: _Schema) -> _Schema:
     properties = {
         **_source(),
         "orientation": _orientation("Side of index 0 of each axis, instead of the header's."),
-        "resolution_um": _resolution("Voxel size along each axis of the file, µm, instead of it."),
+        "resolution_um": _resolution("Voxel size along its axes, µm, instead of the header's."),
         **more,
     }
     return _from_file(_object(description, properties))
@@ -176,7 +215,7 @@ def _from_file(schema: _Schema) -> _Schema:
 
 
 def _reference() -> _Schema:
-    name = _text("Its name.", "^[A-Za-z0-9][A-Za-z0-9_.+-]*$", "letters, digits, '_' and '-'")
+    name = _text("Its name.", NAME, "letters, digits, '_' and '-'", example="T2w")
     schema = _volume("An image.", name=name)
     return {**schema, "required": ["name"]}
 
@@ -186,6 +225,7 @@ def _space() -> _Schema:
         "type": "array",
         "items": _resolution("A voxel size."),
         "description": "Coarser voxel sizes to store as well, µm; whole multiples.",
+        "examples": [[50, 100]],
     }
     properties = {
         "orientation": _orientation("Of all volumes, instead of what their headers say."),
@@ -196,23 +236,34 @@ def _space() -> _Schema:
 
 
 def _table() -> _Schema:
-    columns = {name: _text(f"Name of the column of the {name}.") for name in COLUMNS}
+    columns = {
+        name: _text(f"Name of the column of the {name}.", example=f"my {name}") for name in COLUMNS
+    }
     properties = {
         **_source(),
-        "kind": {"type": "string", "enum": list(KINDS), "description": "Default: by its content."},
+        "kind": {
+            "type": "string",
+            "enum": list(KINDS),
+            "description": "Of table; without it, what the content looks like.",
+            "examples": ["bids"],
+        },
         "columns": _object("Columns of a plain CSV.", columns),
     }
     return _from_file(_object("The structures.", properties))
 
 
 def _meshes() -> _Schema:
+    tolerance = {
+        **_positive(),
+        "description": "How far simplified meshes may lie off, µm; else half a voxel.",
+        "examples": [10],
+    }
+    both = "Whether each structure gets a mesh of its left and of its right besides."
     properties = {
-        "build": {"type": "boolean", "default": True, "description": "Whether to make meshes."},
-        "tolerance_um": {
-            **_positive(),
-            "description": "How far simplified meshes may lie off; default half a voxel.",
-        },
-        "smooth": {"type": "boolean", "default": True, "description": "Whether to smooth them."},
+        "build": _flag("Whether to make meshes.", default=True),
+        "tolerance_um": tolerance,
+        "smooth": _flag("Whether to smooth them.", default=True),
+        "hemispheres": _flag(both, default=False),
     }
     return _object("Surfaces of the structures.", properties)
 
@@ -282,12 +333,12 @@ def _of_table(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -
             continue
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         mend = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
-        yield Finding("unknown-key", f"There is no key {key!r} here.", "error", place, mend)
+        yield catalogue.found("unknown-key", f"There is no key {key!r} here.", place, mend)
     for key in schema["required"]:
         if key not in value:
             place = f"{where}.{key}" if where else key
             meaning = known[key]["description"]
-            yield Finding("missing-key", f"{key!r} is missing: {meaning}", "error", place)
+            yield catalogue.found("missing-key", f"{key!r} is missing: {meaning}", place, "")
     if "url" in known:
         yield from _of_source(value, where)
 
@@ -295,10 +346,10 @@ def _of_table(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -
 def _of_source(value: Mapping[str, Any], where: str) -> Iterator[Finding]:
     if ("path" in value) == ("url" in value):
         text = "Name the file with either 'path' or 'url'."
-        yield Finding("missing-key", text, "error", where)
+        yield catalogue.found("missing-key", text, where, "")
     if "url" in value and "sha256" not in value:
         text = "What is downloaded needs its 'sha256', or the recipe does not say what it makes."
-        yield Finding("missing-key", text, "error", where)
+        yield catalogue.found("missing-key", text, where, "")
 
 
 def _of_list(value: Sequence[Any], schema: Mapping[str, Any], where: str) -> Iterator[Finding]:
@@ -312,7 +363,7 @@ def _of_list(value: Sequence[Any], schema: Mapping[str, Any], where: str) -> Ite
 def _wrong(where: str, value: Any, expected: str, mend: str = "") -> Finding:
     shown = f"{value!r}"
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
-    return Finding("wrong-value", f"It must be {expected}, got {shown}.", "error", where, mend)
+    return catalogue.found("wrong-value", f"It must be {expected}, got {shown}.", where, mend)
 
 
 def pruned(stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bg_atlasapi import settings
 from bg_atlasapi.build import sources
 from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.store import disk
@@ -78,7 +79,7 @@ def write_recipe(draft: Draft, path: Path, *, overwrite: bool = False) -> Path:
     AlreadyThereError
         If there is a recipe already.
     """
-    path = path.expanduser().absolute()
+    path = settings.expanded(path).absolute()
     if path.exists() and not overwrite:
         message = f"{path} is there already; name another with -o, or replace it with --overwrite."
         raise AlreadyThereError(message)
@@ -112,7 +113,7 @@ def recipe_text(draft: Draft, path: Path) -> str:
 
 
 def _source(file: Path, folder: Path) -> dict[str, Any]:
-    file = file.expanduser().absolute()
+    file = settings.expanded(file).absolute()
     if not sources.is_there(file):
         raise InvalidInputError(f"There is no file {file}.")
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bg_atlasapi.build.recipe import Recipe, SourceFile
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.errors import Finding, InvalidInputError, InvalidRecipeError
 from bg_atlasapi.store.inventory import sha256_of
 from bg_atlasapi.store.transfer import files
@@ -69,14 +70,14 @@ def absent(source: SourceFile) -> Iterator[Finding]:
         try:
             file_at(source.url or "")
         except InvalidInputError as error:
-            yield Finding("wrong-value", str(error), "error", f"{source.key}.url")
+            yield catalogue.found("wrong-value", str(error), f"{source.key}.url", "")
     elif source.path.exists() and not (source.path.is_file() or source.path.is_dir()):
         text = f"{source.stated} is neither a file nor a folder: a pipe or a device never ends."
-        yield Finding("source-unreadable", text, "error", f"{source.key}.path")
+        yield catalogue.found("source-unreadable", text, f"{source.key}.path", "")
     elif not is_there(source.path):
         text = f"There is no file {source.path}."
         mend = "Paths start from the folder of the recipe; name another with --sources."
-        yield Finding("source-missing", text, "error", f"{source.key}.path", mend)
+        yield catalogue.found("source-missing", text, f"{source.key}.path", mend)
 
 
 def is_there(path: Path) -> bool:
@@ -88,14 +89,15 @@ def differing(source: SourceFile, digest: str) -> Iterator[Finding]:
     """Yield a finding if a file is not the one that the recipe names."""
     if source.sha256 and source.sha256 != digest:
         text = f"{source.stated} is another file: its SHA-256 is {digest}."
-        mend = "Get the file that the recipe was written for, or change 'sha256'."
-        yield Finding("source-changed", text, "error", f"{source.key}.sha256", mend)
+        yield catalogue.found("source-changed", text, f"{source.key}.sha256")
 
 
 def downloaded(source: SourceFile, folder: Path, report: Report) -> Path:
     """Return where a file lies once it was downloaded, under its own name."""
     place, key = file_at(source.url or "")
     target = folder / (source.sha256 or "")[:16] / key
+    if target.is_file() and source.sha256 == sha256_of(target):  # of an earlier try
+        return target
     wanted = files.Wanted(Listed(key, sha256=source.sha256), target)
     files.bring(place, [wanted], folder / "parts", report)
     return target

@@ -76,7 +76,12 @@ class Stages:
         return self._mark(name).exists()
 
     def _mark(self, name: str) -> Path:
-        return self.folder / f"{name}.made-from"
+        return self.folder / mark_of(name)
+
+
+def mark_of(name: str) -> str:
+    """Return the name of the file that says that a stage was done, or that something began."""
+    return f"{name}.made-from"
 
 
 def fingerprint(inputs: Any) -> str:

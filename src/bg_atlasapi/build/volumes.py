@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.build.placing import Stated, as_triplet, header_findings, placed
+from bg_atlasapi.build.placing import Placed, Stated, as_triplet, header_findings, placed
+from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.build.voxel_values import LabelValues, TemplateValues
 from bg_atlasapi.errors import Finding, InvalidInputError
 from bg_atlasapi.formats.image_frames import Matrix, Triplet
@@ -59,6 +60,21 @@ class VolumePeek:
     orientation: str | None
     affine: Matrix | None
     findings: tuple[Finding, ...]
+    tilt_degrees: float = 0.0
+
+    def placed(
+        self,
+        orientation: str | None,
+        spacing_um: Sequence[float] | float | None,
+        target: str,
+    ) -> Placed:
+        """Return where the volume will lie once read; parameters and errors as of ``space``."""
+        where = str(self.path)
+        stated = Stated(self.shape, self.spacing_um, self.orientation, where)
+        found = placed(stated, orientation, spacing_um, target)
+        if orientation is None:
+            _require_straight(self.tilt_degrees, where)
+        return found
 
     def space(
         self,
@@ -79,8 +95,7 @@ class VolumePeek:
         InvalidInputError
             As there, of what the header can tell.
         """
-        stated = Stated(self.shape, self.spacing_um, self.orientation, str(self.path))
-        return placed(stated, orientation, spacing_um, target).space
+        return self.placed(orientation, spacing_um, target).space
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,7 @@ def peek_volume(path: str | Path) -> VolumePeek:
         image.orientation,
         image.affine,
         tuple(header_findings(image)),
+        image.tilt_degrees,
     )
 
 
@@ -167,7 +183,10 @@ def read_volume(
     ------
     InvalidInputError
         If it cannot be read; it does not say how its axes lie or how large its voxels are, and
-        nobody else does; or it holds labels that are no ids.
+        nobody else does.
+    InvalidVolumeError
+        If it holds labels that are no ids, or an image whose values lie too far apart; carries a
+        finding for each way to be unfit.
     """
     image = open_stored(path, as_triplet(spacing_um, str(path)))
     source, where = image.source, image.where
@@ -176,23 +195,27 @@ def read_volume(
     shape = tuple(int(length) for length in source.shape)
     stated = Stated(shape, spacing, image.orientation, where)
     found = placed(stated, orientation, spacing_um, target)
-    if orientation is None and image.tilt_degrees > _MOST_DEGREES:
-        message = (
-            f"The axes of {where} lie {image.tilt_degrees:.0f}° aslant, so it is unclear which is "
-            'which; resample the volume, or state its orientation, such as "ras".'
-        )
-        raise InvalidInputError(message)
+    if orientation is None:
+        _require_straight(image.tilt_degrees, where)
     values = (LabelValues if labels else TemplateValues)(source, found.space.shape, where)
     _fill(values, turn_between(found.orientation, found.space.orientation))
     array = values.finished()
     findings = [*header_findings(image), *found.findings, *values.findings]
     if getattr(values.stored, "surplus", False):
         message = f"{where} holds more voxels than its header speaks of; the first were read."
-        mend = "Make sure that the header belongs to this file."
-        findings.append(Finding("surplus-voxels", message, "warning", where, mend))
+        findings.append(catalogue.found("surplus-voxels", message, where))
     return ReadVolume(
         array, found.space, spacing, image.orientation, tuple(findings), values.scaling
     )
+
+
+def _require_straight(degrees: float, where: str) -> None:
+    if degrees > _MOST_DEGREES:
+        message = (
+            f"The axes of {where} lie {degrees:.0f}° aslant, so it is unclear which is "
+            'which; resample the volume, or state its orientation, such as "ras".'
+        )
+        raise InvalidInputError(message)
 
 
 def _fill(values: LabelValues | TemplateValues, turn: Turn | None) -> None:

@@ -6,9 +6,11 @@ a label that is off by one is another region. What is odd about a template is me
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bg_atlasapi.errors import Finding, InvalidInputError
+from bg_atlasapi.build.validation.catalogue import found
+from bg_atlasapi.errors import Finding, InvalidVolumeError
 from bg_atlasapi.formats.image_sources import Scaled
 from bg_atlasapi.formats.voxel_files import allocate
 from bg_atlasapi.late import np
@@ -54,51 +56,71 @@ class LabelValues:
         kept = np.dtype(f"u{self._dtype.itemsize}" if small else "u4")
         self.array: Array = allocate(shape, kept, where)
         self._most = 0
+        self._unfit: dict[str, _Unfit] = {}
         self.findings: list[Finding] = []
 
     def taken(self, block: Array) -> Array:
-        """Return a block as it is.
-
-        Raises
-        ------
-        InvalidInputError
-            If a label in it is not a whole number from 0 to 2**32 - 1, or may have been another
-            one before it was stored as a float.
-        """
+        """Return a block as it is; with 0 for what is no label, which ``finished`` refuses."""
         if self._dtype.kind == "f":
-            self._require_whole(block)
+            with np.errstate(invalid="ignore"):
+                finite = np.isfinite(block)
+                block = self._without(block, "labels-not-finite", ~finite)
+                block = self._without(block, "labels-not-whole", np.floor(block) != block)
         low, high = int(block.min()), int(block.max())
         if low < 0 or high > _MOST_ID:
-            strange = low if low < 0 else high
-            raise self._refused(f"the label {strange}; ids of regions are 0 to {_MOST_ID}.")
+            block = self._without(block, "labels-out-of-range", (block < 0) | (block > _MOST_ID))
+            high = int(block.max())
         if self._dtype.kind == "f" and high >= _EXACT[self._dtype.itemsize]:
-            raise self._refused(
-                f"the label {high} as {self._dtype.name}, which cannot tell it from its "
-                "neighbours: ids may have changed when they were stored. Store them as uint32."
-            )
+            block = self._without(block, "labels-inexact", block >= _EXACT[self._dtype.itemsize])
         self._most = max(self._most, high)
         return block
 
-    def _require_whole(self, block: Array) -> None:
-        with np.errstate(invalid="ignore"):
-            odd = ~(np.isfinite(block) & (np.floor(block) == block))
-        if not odd.any():
-            return
+    def _without(self, block: Array, code: str, odd: Array) -> Array:
+        """Return a block with 0 where something is odd, which is noted."""
+        number = int(np.count_nonzero(odd))
+        if not number:
+            return block
         example = block[odd].reshape(-1)[0]
-        if np.isfinite(example):
-            raise self._refused(
-                f"the value {example:g}, which is no id of a region. Is it an image, or were its "
-                "labels interpolated? Resample labels with nearest neighbours."
-            )
-        raise self._refused(f"{example:g} where a label should be; make it 0 if it means outside.")
-
-    def _refused(self, what: str) -> InvalidInputError:
-        return InvalidInputError(f"{self._where} holds {what}")
+        known = self._unfit.setdefault(code, _Unfit(example))
+        known.voxels += number
+        return np.where(odd, np.zeros((), block.dtype), block)
 
     def finished(self) -> Array:
-        """Return the array as the smallest type that holds all labels."""
+        """Return the array as the smallest type that holds all labels.
+
+        Raises
+        ------
+        InvalidVolumeError
+            If a label was not a whole number from 0 to 2**32 - 1, or may have been another one
+            before it was stored as a float; carries a finding for each way to be no label.
+        """
+        if self._unfit:
+            found = [self._told(code, unfit) for code, unfit in self._unfit.items()]
+            raise InvalidVolumeError(self._where, found)
         smallest = next(kind for kind in ("u1", "u2", "u4") if self._most <= np.iinfo(kind).max)
         return self.array.astype(smallest, copy=False)
+
+    def _told(self, code: str, unfit: _Unfit) -> Finding:
+        voxels = f"{unfit.voxels:,} voxel{'s' if unfit.voxels != 1 else ''}"
+        whole = code in {"labels-out-of-range", "labels-inexact"}
+        value = str(int(unfit.example)) if whole else f"{unfit.example:g}"
+        what = {
+            "labels-not-finite": f"{value} where a label should be",
+            "labels-not-whole": f"the value {value}, which is no id of a region",
+            "labels-out-of-range": f"the label {value}; ids of regions are 0 to {_MOST_ID}",
+            "labels-inexact": (
+                f"the label {value} as {self._dtype.name}, which cannot tell it from its neighbours"
+            ),
+        }
+        return found(code, f"{self._where} holds {what[code]} ({voxels}).", self._where)
+
+
+@dataclass
+class _Unfit:
+    """Values of one kind that are no labels: one of them, and how many there are."""
+
+    example: Any
+    voxels: int = 0
 
 
 class TemplateValues:
@@ -137,8 +159,7 @@ class TemplateValues:
         """Return the array as ``uint8`` or ``uint16``."""
         if self._strange:
             message = f"{self._where} holds NaN or infinity in {self._strange:,} voxels; now 0."
-            mend = "Make sure that they lie outside the brain."
-            self._tell("template-not-finite", "warning", message, mend)
+            self.findings.append(found("template-not-finite", message, self._where))
         if self._plain and (self._dtype.kind == "b" or self._dtype.str[1:] in {"u1", "u2"}):
             return self.array
         ends = [float(end) * self._slope + self._intercept for end in (self._low, self._high)]
@@ -156,13 +177,15 @@ class TemplateValues:
             message = (
                 f"{self._where} holds values from {low:g} to {high:g}, too far apart to scale."
             )
-            raise InvalidInputError(message)
+            raise InvalidVolumeError(
+                self._where, [found("template-too-wide", message, self._where)]
+            )
         self.scaling = (factor, offset)
         message = (
             f"The values of {self._where}, {low:g} to {high:g}, became 16 bits: "
             f"(value - {offset:g}) × {factor:.9g}, rounded."
         )
-        self._tell("template-scaled", "note", message, "")
+        self.findings.append(found("template-scaled", message, self._where, ""))
         return self._converted(factor * self._slope, (self._intercept - offset) * factor)
 
     def _converted(self, factor: float, shift: float) -> Array:
@@ -175,6 +198,3 @@ class TemplateValues:
             values += shift
             flat[start : start + _BLOCK] = np.clip(np.rint(values, out=values), 0, _WHITE)
         return out
-
-    def _tell(self, code: str, severity: str, message: str, mend: str) -> None:
-        self.findings.append(Finding(code, message, severity, self._where, mend))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bg_atlasapi import settings
 from bg_atlasapi.cli.options import json_option, note, print_json
 from bg_atlasapi.cli.outcome import Verb
 
@@ -136,7 +137,7 @@ def build(  # noqa: PLR0913 - what the verb can be told
     from bg_atlasapi.build.pipeline import FORMATS, Wish
 
     formats = FORMATS if form == _BOTH else (form,)
-    target = (Path.cwd() if output is None else output.expanduser()).absolute()
+    target = (Path.cwd() if output is None else settings.expanded(output)).absolute()
     wish = Wish(target, formats, meshes, overwrite=overwrite, workers=workers)
     if dry_run:
         _plan(recipe, sources, wish, as_json=as_json)
@@ -224,6 +225,7 @@ def _facts_of(checked: Checked, wish: Any) -> dict[str, Any]:
         "meshes": meshes,
         "formats": list(wish.formats),
         "target": str(wish.target),
+        "not_read": list(checked.not_read),
     }
 
 
@@ -270,9 +272,13 @@ def _dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def _show_findings(findings: Sequence[Finding]) -> None:
     """Say what was noticed, on standard error: it is not the answer."""
+    from bg_atlasapi.build.validation import KINDS
+    from bg_atlasapi.build.validation.atlas_codes import METADATA
+
     told: dict[str, list[Finding]] = {}
     for one in findings:
-        if one.severity != "note":
+        kind = KINDS.get(one.code)
+        if one.severity != "note" or (kind is not None and kind.chapter == METADATA):
             told.setdefault(one.code, []).append(one)
     for code, some in told.items():
         for one in some[:_SHOWN]:

@@ -74,7 +74,7 @@ def _change(key: str, value: str) -> None:
         configuration.write_config_value(key, value)
         return
     # A relative path would mean another folder tomorrow.
-    folders = [folder.expanduser().absolute() for folder in settings.split_layers(value)]
+    folders = [settings.expanded(folder).absolute() for folder in settings.split_layers(value)]
     if not value or not all(folder.parent.is_dir() for folder in folders):
         raise InvalidInputError(configuration.invalid_folder(value))
     configuration.write_config_value(key, os.pathsep.join(str(folder) for folder in folders))

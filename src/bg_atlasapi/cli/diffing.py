@@ -10,6 +10,7 @@ import click
 
 from bg_atlasapi.cli.options import complete_names, json_option, open_atlas, print_json
 from bg_atlasapi.cli.outcome import Verb
+from bg_atlasapi.settings import expanded
 
 if TYPE_CHECKING:
     from bg_atlasapi.core import Atlas
@@ -85,7 +86,7 @@ def diff(*, first: str, second: str, which: str, output: Path | None, as_json: b
 
 def _opened(text: str) -> Atlas:
     """Open what an argument names: a folder, or an atlas with or without a version."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir() or path.name != text:
         from bg_atlasapi.bg_atlas import BrainGlobeAtlas
 

@@ -63,8 +63,9 @@ def _explained(ctx: click.Context) -> Iterator[None]:
             yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         click.echo("Interrupted.", err=True)
+        _show_notes(error)
         raise click.exceptions.Exit(INTERRUPTED) from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
@@ -72,7 +73,14 @@ def _explained(ctx: click.Context) -> Iterator[None]:
         if os.environ.get("BRAINGLOBE_DEBUG"):
             traceback.print_exc()
         click.echo(f"Error: {sentence(error, ctx.params.get('atlas_name'))}", err=True)
+        _show_notes(error)
         raise click.exceptions.Exit(exit_code(error)) from None
+
+
+def _show_notes(error: BaseException) -> None:
+    """Say what else is worth knowing: where what was done is kept."""
+    for one in getattr(error, "__notes__", ()):
+        click.echo(one, err=True)
 
 
 def exit_code(error: BaseException) -> int:

@@ -79,9 +79,10 @@ def _title(path: Path) -> str:
 def _place(name: str, version: str | None) -> Path:
     """Return the folder of an atlas that is named, or is a path."""
     from bg_atlasapi.errors import UnknownAtlasError
+    from bg_atlasapi.settings import expanded
     from bg_atlasapi.store.lifecycle import Library
 
-    path = Path(name).expanduser().absolute()
+    path = expanded(name).absolute()
     separators = (os.sep, os.altsep or os.sep)
     if any(one in name for one in separators) or name.startswith(".") or path.exists():
         return path

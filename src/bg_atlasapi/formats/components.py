@@ -21,12 +21,14 @@ from bg_atlasapi.formats.surface import BrainSurface
 from bg_atlasapi.formats.zarr_array import ZarrVolume
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.space import LEFT, RIGHT
 
 MANIFEST = "manifest.json"
 TEMPLATE = "template.ome.zarr"
 ANNOTATION = "annotations_compressed.ome.zarr"
 HEMISPHERES = "hemispheres.ome.zarr"
 MESHES = "annotations.precomputed/mesh"
+SIDE_MESHES = {LEFT: f"{MESHES}_left", RIGHT: f"{MESHES}_right"}
 OWN_FOLDER = ".bg_atlasapi"
 # Key in the metadata of the dictionaries whose short names are ``additional_references``.
 REFERENCES = "additional_reference_components"
@@ -125,14 +127,21 @@ def open_components(folder: Path, check: Check = no_check) -> Atlas:
             for name, component in manifest.references.items()
         },
         reference_names={component.name: name for name, component in manifest.references.items()},
+        side_meshes={
+            side: _meshes(manifest, check, name)
+            for side, name in SIDE_MESHES.items()
+            if packaged.is_there(annotations.folder / name)
+        },
     )
 
 
-def _meshes(manifest: Manifest, check: Check) -> DracoMeshes:
+def _meshes(manifest: Manifest, check: Check, name: str = MESHES) -> DracoMeshes:
     annotations = manifest.annotation_set
     version = annotations.version.replace(".", "_")
     cache = manifest.store / OWN_FOLDER / "meshes" / annotations.folder.parent.name / version
-    return DracoMeshes(annotations.folder / MESHES, cache, check)
+    if name != MESHES:
+        cache /= name.rpartition("/")[2]
+    return DracoMeshes(annotations.folder / name, cache, check)
 
 
 def _require(store: Path, table: Path, groups: list[Path], check: Check) -> None:

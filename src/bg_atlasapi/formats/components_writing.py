@@ -280,10 +280,12 @@ class Components:
             self._job.tally.say()
 
     def _write_meshes(self) -> None:
-        folder = self._folder("annotation_set") / components.MESHES
-        draco_writing.write_info(folder)
-        for identifier in meshes_of(self._job):
-            draco_writing.write_mesh(folder, identifier, self._atlas.meshes.read(identifier))
+        sides = {components.SIDE_MESHES[k]: one for k, one in self._atlas.side_meshes.items()}
+        for name, meshes in {components.MESHES: self._atlas.meshes, **sides}.items():
+            folder = self._folder("annotation_set") / name
+            draco_writing.write_info(folder)
+            for identifier in meshes_of(self._job, meshes):
+                draco_writing.write_mesh(folder, identifier, meshes.read(identifier))
 
     def _entries(self) -> dict[str, Entry]:
         """Return what lies in the store now, without time stamps, so that it is reproducible."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from bg_atlasapi.errors import AlreadyThereError, InvalidInputError
 from bg_atlasapi.model.atlas import Atlas
+from bg_atlasapi.model.mesh import MeshSource
 from bg_atlasapi.store import cache, disk, inventory
 from bg_atlasapi.store.archive.settling import settle
 from bg_atlasapi.store.transfer.progress import Report, Tally, silent
@@ -210,7 +211,7 @@ def _work(atlas: Atlas) -> int:
     volumes = [atlas.annotation, atlas.reference, *atlas.references.values()]
     volumes += [atlas.hemispheres] if atlas.hemispheres is not None else []
     sizes = [volume.dtype.itemsize * _count(volume.shape) for volume in volumes]
-    return sum(sizes) + MESH_SHARE * len(atlas.structures)
+    return sum(sizes) + MESH_SHARE * len(atlas.structures) * (1 + len(atlas.side_meshes))
 
 
 def _count(shape: Sequence[int]) -> int:
@@ -220,10 +221,19 @@ def _count(shape: Sequence[int]) -> int:
     return count
 
 
-def meshes_of(job: Job) -> Iterator[int]:
-    """Yield the ids of the structures that have a mesh, and report each."""
+def meshes_of(job: Job, of: MeshSource | None = None) -> Iterator[int]:
+    """Yield the ids of the structures that have a mesh, and report each.
+
+    Parameters
+    ----------
+    job
+        What is written.
+    of
+        Where the meshes are; None for those of whole structures.
+    """
+    meshes = job.atlas.meshes if of is None else of
     for entry in job.atlas.structures:
-        if job.atlas.meshes.has(entry["id"]):
+        if meshes.has(entry["id"]):
             yield entry["id"]
         job.tally.add(MESH_SHARE)
         job.tally.say()

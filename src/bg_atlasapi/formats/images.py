@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bg_atlasapi import settings
 from bg_atlasapi.errors import AtlasError, Finding, InvalidAtlasError, InvalidInputError
 from bg_atlasapi.formats.image_frames import Frame, Matrix, Triplet
 from bg_atlasapi.late import np
@@ -103,7 +104,7 @@ def open_image(path: str | Path, spacing_um: Sequence[float] | None = None) -> S
 
 def open_stored(path: str | Path, spacing_um: Sequence[float] | None = None) -> StoredImage:
     """Open an image whatever way its axes lie; parameters and errors as of ``open_image``."""
-    path = Path(path).expanduser()
+    path = settings.expanded(path)
     try:
         ending = _ending(path)
         if ending == "folder":

@@ -21,7 +21,7 @@ from bg_atlasapi.formats.mesh_files import ObjMeshes
 from bg_atlasapi.formats.tiff import Layout, TiffVolume
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.labels import LabelVolume
-from bg_atlasapi.model.space import CoordinateSpace
+from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.terminology import Record, Terminology
 
 METADATA = "metadata.json"
@@ -30,6 +30,8 @@ REFERENCE = "reference.tiff"
 ANNOTATION = "annotation.tiff"
 HEMISPHERES = "hemispheres.tiff"
 MESHES = "meshes"
+# Beside it, not in it: other tools take every file in there for that of a structure.
+SIDE_MESHES = {LEFT: "meshes_left", RIGHT: "meshes_right"}
 _WHITE = (255, 255, 255)
 
 
@@ -73,6 +75,11 @@ def open_package(folder: Path, check: Check = no_check) -> Atlas:
         references={
             name: TiffVolume(folder / f"{name}.tiff", check)
             for name in metadata.get("additional_references") or []
+        },
+        side_meshes={
+            side: ObjMeshes(folder / name, check)
+            for side, name in SIDE_MESHES.items()
+            if is_there(folder / name)
         },
     )
 

@@ -71,12 +71,18 @@ class Package:
         if self._atlas.hemispheres is not None:
             sides = self._atlas.hemispheres
             self._stack(packaged.HEMISPHERES, sides, sides.dtype)
-        for identifier in meshes_of(self._job):
-            target = self._folder / packaged.MESHES / f"{identifier}.obj"
-            write_obj(self._atlas.meshes, identifier, target)
+        self._surfaces(packaged.MESHES, self._atlas.meshes)
+        for side, meshes in self._atlas.side_meshes.items():
+            self._surfaces(packaged.SIDE_MESHES[side], meshes)
         self._write_structures()
         stated = json.dumps(self._metadata()).encode()
         (self._folder / packaged.METADATA).write_bytes(stated)
+
+    def _surfaces(self, name: str, meshes: MeshSource) -> None:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        for identifier in meshes_of(self._job, meshes):
+            write_obj(meshes, identifier, folder / f"{identifier}.obj")
 
     def placed(self) -> None:
         """Forget what was installed in its place."""

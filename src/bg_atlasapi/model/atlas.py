@@ -41,6 +41,8 @@ class Atlas:
         Further images, by name.
     reference_names
         Names in ``references`` by the other names they are known under.
+    side_meshes
+        Surfaces of what is left (1) and right (2) of each structure; empty where there are none.
     """
 
     metadata: Mapping[str, Any]
@@ -52,6 +54,7 @@ class Atlas:
     meshes: MeshSource
     references: Mapping[str, VolumeSource] = field(default_factory=dict)
     reference_names: Mapping[str, str] = field(default_factory=dict)
+    side_meshes: Mapping[int, MeshSource] = field(default_factory=dict)
 
     @property
     def terminology(self) -> Terminology:

@@ -136,10 +136,10 @@ def _parents(
     findings = []
     if missing:
         text = f"Parents that are not listed; attached to the root: {_some(missing)}."
-        findings.append(Finding("missing-parent", text))
+        findings.append(Finding("missing-parent", text, "error"))
     if tops:
         text = f"More than one structure at the top; attached to the first root: {_some(tops)}."
-        findings.append(Finding("several-roots", text))
+        findings.append(Finding("several-roots", text, "error"))
     if crooked:
         text = f"Paths that disagree with the parent's own; the parent counts: {_some(crooked)}."
         findings.append(Finding("path-mismatch", text))
@@ -151,15 +151,15 @@ def _duplicates(rows: Sequence[Row]) -> list[Finding]:
     ids = _repeated([row.id for row in rows])
     if ids:
         text = f"Ids listed twice; the first is kept: {_some(ids)}."
-        findings.append(Finding("duplicate-id", text))
+        findings.append(Finding("duplicate-id", text, "error"))
     acronyms = _repeated([row.acronym for row in rows])
     if acronyms:
         text = f"Acronyms of several structures; the first answers to it: {_some(acronyms)}."
-        findings.append(Finding("duplicate-acronym", text))
+        findings.append(Finding("duplicate-acronym", text, "error"))
     outside = [str(row.id) for row in rows if not 0 < row.id <= MAX_ID]
     if outside:
         text = f"Ids outside 1…2**32-1 cannot label a voxel: {_some(outside)}."
-        findings.append(Finding("id-out-of-range", text))
+        findings.append(Finding("id-out-of-range", text, "error"))
     return findings
 
 

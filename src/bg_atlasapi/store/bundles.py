@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from bg_atlasapi import settings
 from bg_atlasapi.errors import (
     Finding,
     IncompleteAtlasError,
@@ -88,7 +89,7 @@ def bundle_atlas(
         )
         raise IncompleteAtlasError(message)
     filename = f"{atlas.name}_v{atlas.version_text}.tar.gz"
-    path = Path.cwd() / filename if target is None else Path(target).expanduser().absolute()
+    path = Path.cwd() / filename if target is None else settings.expanded(target).absolute()
     path = path / filename if path.is_dir() else path
     with disk.explained(path.parent, f"write {path.name}", found.size):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +159,7 @@ def add_atlas(
         if not source.strip():
             message = "Name an archive, a bundle, a folder or an address to add."
             raise InvalidInputError(message)
-        path = None if "://" in source else Path(source).expanduser().absolute()
+        path = None if "://" in source else settings.expanded(source).absolute()
         if path is not None and not path.exists():
             message = f"There is no file or folder {path}. To download by name: brainglobe install."
             raise InvalidInputError(message)

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bg_atlasapi.errors import Finding, InvalidAtlasError, InvalidInputError
+from bg_atlasapi.formats.components import SIDE_MESHES
+from bg_atlasapi.formats.packaged import MESHES
+from bg_atlasapi.formats.packaged import SIDE_MESHES as PACKAGED_SIDES
 from bg_atlasapi.store.transport.sources import Listed
 
 USUAL = ("template", "annotation", "hemispheres", "meshes", "references")
@@ -198,7 +201,13 @@ def _wanted(components: Components, parts: Parts) -> list[str]:
     wanted = names | ({"meshes"} if "precomputed" in names else set())
     wanted |= {"hemispheres"} if "annotation" in names else set()  # sides of what is annotated
     found += [components.annotation_set + inside[n] for n in inside if n in wanted]
-    return found
+    return found + (_mesh_folders(components)[1:] if "meshes" in wanted else [])
+
+
+def _mesh_folders(components: Components) -> list[str]:
+    """Return where meshes lie: of whole structures, of their left, of their right."""
+    names = (_MESHES, *(f"{one}/" for one in SIDE_MESHES.values()))
+    return [components.annotation_set + name for name in names]
 
 
 def put_off(
@@ -336,13 +345,12 @@ def _mesh_names(
 
 
 def _only_meshes(keys: Sequence[str], components: Components, names: set[str]) -> list[str]:
-    folder = components.annotation_set + _MESHES
+    folders = tuple(_mesh_folders(components))
     return [
         key
         for key in keys
-        if not key.startswith(folder)
-        or key == f"{folder}info"
-        or key[len(folder) :].removesuffix(".index") in names
+        if not key.startswith(folders)
+        or key.rpartition("/")[2].removesuffix(".index") in {"info", *names}
     ]
 
 
@@ -357,7 +365,7 @@ def choose_of_package(parts: Parts) -> Callable[[str], bool]:
     def wanted(key: str) -> bool:
         if key in always:
             return True
-        if key.startswith("meshes/"):
+        if key.partition("/")[0] in {MESHES, *PACKAGED_SIDES.values()}:
             return "meshes" in parts.names
         part = "hemispheres" if key == "hemispheres.tiff" else "references"
         return part in parts.names or not key.endswith(".tiff")

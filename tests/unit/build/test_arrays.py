@@ -155,11 +155,13 @@ def test_everything_that_does_not_fit_is_said_at_once() -> None:
 def test_stored_hemispheres_and_further_images_are_used() -> None:
     """Given hemispheres answer instead of computed ones, and further images are found by name."""
     sides = np.full((6, 5, 4), 2, np.uint8)
+    sides[..., 3] = 1
     other = np.arange(120, dtype=np.float32).reshape(6, 5, 4)
     made = BrainGlobeAtlas.from_arrays(
         labels(), STRUCTURES, resolution=100, hemispheres=sides, references={"other": other}
     )
-    assert made.hemisphere_from_coords((0, 0, 3), as_string=True) == "right"
+    assert made.hemisphere_from_coords((0, 0, 3), as_string=True) == "left"
+    assert made.hemisphere_from_coords((0, 0, 2), as_string=True) == "right"
     assert np.array_equal(made.additional_references["other"], other)
 
 
@@ -180,9 +182,10 @@ def test_it_can_be_checked(atlas: BrainGlobeAtlas) -> None:
 def test_an_assigned_array_of_another_shape_is_a_finding(name: str) -> None:
     """It is named for what it is, and not as a check that failed or a template unlike its labels."""
     for shape in ((2, 2, 2), (9, 9, 9)):
-        ones = np.ones(labels().shape, np.uint8)
+        sides = np.full(labels().shape, 2, np.uint8)
+        sides[..., 2:] = 1
         made = BrainGlobeAtlas.from_arrays(
-            labels(), STRUCTURES, resolution=100, reference=labels(), hemispheres=ones
+            labels(), STRUCTURES, resolution=100, reference=labels(), hemispheres=sides
         )
         setattr(made, name, np.ones(shape, np.uint8))
         found = made.check().select("shape-mismatch")

@@ -157,7 +157,7 @@ def test_all_findings_come_at_once_with_line_and_hint(tmp_path: Path) -> None:
         ("mine.toml:14, annotation.sha257", "unknown-key"),
         ("mine.toml:15, annotation.unlisted", "wrong-value"),
         ("mine.toml:17, template", "missing-key"),
-        ("mine.toml:21, references[0].name", "duplicate-name"),
+        ("mine.toml:21, references[0].name", "volume-named-twice"),
         ("mine.toml:24, references[1].name", "missing-key"),
         ("mine.toml:24, references[1]", "missing-key"),
         ("mine.toml:25, references[1].nam", "unknown-key"),

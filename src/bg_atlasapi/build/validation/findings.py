@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
-from bg_atlasapi.build.validation.catalogue import (
-    ERROR,
-    NOTE,
-    SEVERITIES,
-    WARNING,
-    completed,
-    found,
-    rank,
-)
+from bg_atlasapi.build.validation.atlas_codes import ERROR, NOTE, WARNING
+from bg_atlasapi.build.validation.catalogue import SEVERITIES, completed, found, rank
 from bg_atlasapi.errors import AtlasError, Finding, InvalidAtlasError
 
 if TYPE_CHECKING:

@@ -96,26 +96,28 @@ def check_labels_against(
     """
     from bg_atlasapi.build.validation.findings import Findings
 
-    findings = check_structures(rows)
-    counts = count_labels(labels)
-    counts.pop(0, None)
+    return Findings.of([*check_structures(rows), *labels_against(rows, count_labels(labels))])
+
+
+def labels_against(
+    rows: Sequence[Mapping[str, Any]], counts: Mapping[int, int]
+) -> Iterator[Finding]:
+    """Yield labels without a structure, and structures without voxels, of counts of labels."""
+    counts = {label: count for label, count in counts.items() if label}
     paths = {whole(row.get("id")): row for row in rows}
     for label in sorted(set(counts) - {one for one in paths if one is not None}):
-        findings.append(_unlisted(label, counted(counts[label])))
+        yield _unlisted(label, counted(counts[label]))
     alive: set[int | None] = set()
     for label in counts:
         path = paths.get(label, {}).get("structure_id_path") or []
         parts = [part for part in path.split("/") if part] if isinstance(path, str) else path
         alive |= {label, *(whole(part) for part in parts)}
     if not alive & set(paths):
-        findings.append(found("no-labels", "No voxel carries the label of a structure."))
-    else:
-        findings += [
-            _without(f"{row.get('acronym')} ({identifier})")
-            for identifier, row in paths.items()
-            if identifier is not None and identifier not in alive
-        ]
-    return Findings.of(findings)
+        yield found("no-labels", "No voxel carries the label of a structure.")
+        return
+    for identifier, row in paths.items():
+        if identifier is not None and identifier not in alive:
+            yield _without(f"{row.get('acronym')} ({identifier})")
 
 
 def count_labels(labels: npt.NDArray[np.integer] | VolumeSource) -> dict[int, int]:

@@ -40,7 +40,7 @@ def check_sides(checked: Checked) -> Iterator[Finding]:
     """Yield everything about left and right."""
     if not checked.labelled:
         return
-    yield from _stored(checked)
+    yield from check_stored(checked)
     yield from _names(checked)
     left, right = (int(checked.sums.voxels[side, 1:].sum()) for side in (LEFT, RIGHT))
     if min(left, right) < ONE_SIDED * max(left, right):
@@ -126,8 +126,8 @@ def midline_offset(checked: Checked) -> float:
     return float(indices.mean() - middle + moved * step / 2)
 
 
-def _stored(checked: Checked) -> Iterator[Finding]:
-    """Compare stored hemispheres with what the orientation says."""
+def check_stored(checked: Checked) -> Iterator[Finding]:
+    """Yield how stored hemispheres differ from what the orientation says."""
     subject, space = checked.subject, checked.space
     if subject.hemispheres is None:
         return
@@ -136,13 +136,16 @@ def _stored(checked: Checked) -> Iterator[Finding]:
         stored = subject.sides(planes.first, planes.stop)
         split = np.broadcast_to(sides_of(space, None, planes.first, planes.stop), stored.shape)
         inside = planes.codes != 0
-        pairs = np.minimum(stored[inside], 3) * 4 + split[inside]
-        return np.bincount(pairs.astype(np.int64), minlength=16)
+        counts = [int(np.count_nonzero(inside))]
+        for side in (LEFT, RIGHT):
+            mine = inside & (stored == side)
+            counts.append(int(np.count_nonzero(mine)))
+            counts.append(int(np.count_nonzero(mine & (split == side))))
+        return np.array(counts, np.int64)
 
     counts = sum(checked.atlas.labels.scan(lambda scan: list(scan.over(compare))))
-    table = np.asarray(counts).reshape(4, 4)
-    left, right = int(table[LEFT].sum()), int(table[RIGHT].sum())
-    neither = checked.labelled - left - right
+    labelled, left, truly_left, right, truly_right = np.asarray(counts).tolist()
+    neither = labelled - left - right
     if neither:
         text = f"{neither:,} labelled voxels are neither 1 (left) nor 2 (right)."
         yield found("hemispheres-incomplete", text, "hemispheres")
@@ -152,7 +155,7 @@ def _stored(checked: Checked) -> Iterator[Finding]:
         if left or right:
             yield found("hemispheres-one-sided", text, "hemispheres")
         return
-    agreeing = int(table[LEFT, LEFT] + table[RIGHT, RIGHT])
+    agreeing = truly_left + truly_right
     if agreeing * 2 < left + right:
         text = f"{1 - agreeing / (left + right):.0%} of labelled voxels have the other side than "
         text += f"the orientation {space.orientation!r} gives them."

@@ -29,12 +29,11 @@ def check_template(checked: Checked) -> Iterator[Finding]:
     """
     if checked.atlas.metadata.get("has_template") is False:
         return
-    image = checked.coarse_template()
-    image[~np.isfinite(image)] = 0.0
-    if image.size and image.min() == image.max() and _is_empty(checked):
-        text = f"All voxels of the template are {image.flat[0]:g}."
-        yield found("template-empty", text, "template")
+    empty = list(check_not_empty(checked))
+    if empty:
+        yield from empty
         return
+    image = _coarse(checked)
     if not checked.labelled or image.min() == image.max():
         return
     ids, places = np.unique(checked.coarse_labels, return_inverse=True)
@@ -52,6 +51,20 @@ def check_template(checked: Checked) -> Iterator[Finding]:
     elif best > here + _BETTER * (1 - here):
         text = f"The labels explain {here:.0%} of the variance of the template; {how}, {best:.0%}."
         yield found("template-misaligned", text, "template")
+
+
+def check_not_empty(checked: Checked) -> Iterator[Finding]:
+    """Yield a finding if all voxels of the template have the same value."""
+    image = _coarse(checked)
+    if image.size and image.min() == image.max() and _is_empty(checked):
+        text = f"All voxels of the template are {image.flat[0]:g}."
+        yield found("template-empty", text, "template")
+
+
+def _coarse(checked: Checked) -> npt.NDArray[np.float64]:
+    image = checked.coarse_template()
+    image[~np.isfinite(image)] = 0.0
+    return image
 
 
 def _is_empty(checked: Checked) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from bg_atlasapi import settings
 from bg_atlasapi.errors import AtlasError, InvalidAtlasError, InvalidInputError
 from bg_atlasapi.formats.checks import no_check
 from bg_atlasapi.formats.label_tables import delimited, graphs, label_files
@@ -60,7 +61,7 @@ def read_label_table(
         If it cannot be read, it is of no kind that is known, or ``kind`` and ``columns`` ask for
         what there is not.
     """
-    path = Path(path).expanduser()
+    path = settings.expanded(path)
     if kind is not None and kind not in KINDS:
         raise InvalidInputError(
             f"There is no kind of label table {kind!r}; use {', '.join(KINDS)}."

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.settings import expanded
 from bg_atlasapi.store.transport import http
 from bg_atlasapi.store.transport.folders import FolderSource
 from bg_atlasapi.store.transport.sources import Source
@@ -37,7 +38,7 @@ def source_of(address: str) -> Source:
         shown = http.without_login(address)
         message = f"{shown!r} is not an address this library can read: use https, http, s3, file."
         raise InvalidInputError(message)
-    return FolderSource(Path(address).expanduser().absolute())
+    return FolderSource(expanded(address).absolute())
 
 
 def _check(address: str) -> None:
