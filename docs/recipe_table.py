@@ -80,7 +80,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
         count = "three of: " if schema.get("minItems") == 3 else "list of: "
         return count + _kind(schema["items"])
     kind = _KINDS[schema["type"]]
-    kind = f"{kind} above 0" if "exclusiveMinimum" in schema else kind
+    kind = f"{kind} above 0" if "minimum" in schema else kind
     return f"{kind}: {schema['x-expected']}" if "x-expected" in schema else kind
 
 

@@ -24,7 +24,6 @@ from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.preorder import MAX_ID
 
-_LONGEST_NAME = 100
 _TAKEN = ("annotation", "reference", "template", "hemispheres")
 
 
@@ -91,10 +90,10 @@ def _of_words(parts: Parts) -> Iterator[Finding]:
     named = {"name": parts.metadata.get("name")}
     named |= {f"references[{key!r}]": key for key in parts.references}
     for where, one in named.items():
-        if not isinstance(one, str) or not pattern.match(one) or len(one) > _LONGEST_NAME:
+        if not isinstance(one, str) or not pattern.match(one):
             shown = repr(one)[:60]
-            text = "A name must be of letters, digits, '_', '-', '+' and '.', at most "
-            text += f"{_LONGEST_NAME} of them, got {shown}."
+            text = "A name must be of letters, digits, '_', '-', '+' and '.', at most 100 of them, "
+            text += f"got {shown}."
             yield catalogue.found("metadata-value", text, where)
         elif where != "name" and one in _TAKEN:
             text = f"A further reference cannot be called {one!r}: another volume is."

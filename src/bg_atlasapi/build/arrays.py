@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bg_atlasapi.build.recipe_schema import SIZES_UM
 from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.build.validation.tables import whole
 from bg_atlasapi.errors import Finding, IncompleteAtlasError, InvalidAtlasError
@@ -236,11 +237,13 @@ def _rows(structures: Any) -> list[dict[str, Any]]:
     if hasattr(structures, "rows"):  # a LabelTable
         structures = structures.rows
     elif hasattr(structures, "to_dict") and hasattr(structures, "columns"):
-        structures = structures.to_dict("records")
+        indexed = structures.index.name == "id" and "id" not in structures.columns
+        structures = (structures.reset_index() if indexed else structures).to_dict("records")
     elif isinstance(structures, Mapping):
         structures = [
             {"id": number, **(one if isinstance(one, Mapping) else {"name": one})}
             for number, one in structures.items()
+            if whole(number) != 0  # the name of what is outside, as tables of labels have it
         ]
     if isinstance(structures, str | bytes) or not isinstance(structures, Iterable):
         structures = [structures]
@@ -319,7 +322,8 @@ def spacing_of(resolution: float | Sequence[float]) -> tuple[float, float, float
         sizes = np.broadcast_to(given, (3,)).astype(np.float64).tolist() if number else [0.0]
     except (TypeError, ValueError):
         sizes = [0.0]
-    if not all(0 < size < float("inf") for size in sizes):
+    lowest, highest = SIZES_UM
+    if not all(lowest <= size <= highest for size in sizes):
         text = f"The resolution must be one or three voxel sizes in µm, got {resolution!r}."
         raise InvalidAtlasError(WHERE, [catalogue.found("metadata-value", text, "resolution")])
     return (sizes[0], sizes[1], sizes[2])

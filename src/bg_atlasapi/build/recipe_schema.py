@@ -2,7 +2,7 @@
 
 The schema is the one truth: ``findings_of`` walks it, ``brainglobe build --schema`` prints it, and
 editors complete from it. It uses a small part of JSON Schema 2020-12, so that no library is needed:
-``type``, ``enum``, ``pattern``, ``exclusiveMinimum``, ``items``, ``minItems``, ``maxItems``,
+``type``, ``enum``, ``pattern``, ``minimum``, ``maximum``, ``items``, ``minItems``, ``maxItems``,
 ``properties``, ``required``, ``additionalProperties``, ``oneOf`` by type; ``examples`` are for
 people, and ``docs/reference/recipe`` is made of all of it. What files hold is the
 business of ``recipe_files``.
@@ -29,7 +29,8 @@ COLUMNS = (
     *("id", "name", "acronym", "parent", "path", "indent", "depth"),
     *("colour", "red", "green", "blue"),
 )
-NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}$"  # folders are called by it
+SIZES_UM = (1e-6, 1e9)  # beyond these, lengths are a slip, and volumes overflow
 VERSION = r"^\d+\.\d+$"
 UNLISTED = ("refuse", "add", "zero")
 _Schema = dict[str, Any]
@@ -67,7 +68,7 @@ def _facts() -> _Schema:
         "name": _text(
             "Name without resolution.",
             NAME,
-            "letters, digits, '_', '-', '+' and '.'",
+            "at most 100 letters, digits, '_', '-', '+' and '.'",
             example="allen_mouse",
         ),
         "version": _text("Version of the atlas.", VERSION, "like '1.0'", example="1.2"),
@@ -183,7 +184,7 @@ def _source() -> _Schema:
 
 
 def _positive() -> _Schema:
-    return {"type": "number", "exclusiveMinimum": 0}
+    return {"type": "number", "minimum": SIZES_UM[0], "maximum": SIZES_UM[1]}
 
 
 def _resolution(description: str) -> _Schema:
@@ -215,7 +216,7 @@ def _from_file(schema: _Schema) -> _Schema:
 
 
 def _reference() -> _Schema:
-    name = _text("Its name.", NAME, "letters, digits, '_' and '-'", example="T2w")
+    name = _text("Its name.", NAME, "at most 100 letters, digits, '_' and '-'", example="T2w")
     schema = _volume("An image.", name=name)
     return {**schema, "required": ["name"]}
 
@@ -296,8 +297,9 @@ def findings_of(
         yield _wrong(where, value, f"one of {', '.join(schema['enum'])}", hint)
     elif "pattern" in schema and not _fits(value, schema["pattern"]):
         yield _wrong(where, value, schema["x-expected"])
-    elif "exclusiveMinimum" in schema and not schema["exclusiveMinimum"] < value < float("inf"):
-        yield _wrong(where, value, "a number above 0")
+    elif "minimum" in schema and not schema["minimum"] <= value <= schema["maximum"]:
+        words = f"{schema['minimum']:g} to {schema['maximum']:g} µm"
+        yield _wrong(where, value, words if 0 < value < float("inf") else "a number above 0")
 
 
 def _fits(value: str, pattern: str) -> bool:

@@ -10,6 +10,7 @@ import click
 from bg_atlasapi import settings
 from bg_atlasapi.cli.options import json_option, note, print_json
 from bg_atlasapi.cli.outcome import Verb
+from bg_atlasapi.errors import InvalidAtlasError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,8 +243,13 @@ def _build(recipe: Path, sources: Path | None, wish: Any, *, as_json: bool) -> N
     from bg_atlasapi import progress_bar
     from bg_atlasapi.build import pipeline
 
-    with progress_bar.shown() as report:
-        built = pipeline.build(recipe, wish, folder=sources, report=report)
+    try:
+        with progress_bar.shown() as report:
+            built = pipeline.build(recipe, wish, folder=sources, report=report)
+    except InvalidAtlasError as error:
+        for code, mend in {one.code: one.mend for one in error.findings if one.mend}.items():
+            note(f"To mend [{code}]: {mend}")
+        raise
     if as_json:
         print_json(_dict(built))
         return

@@ -164,7 +164,9 @@ def test_no_labels_at_all_are_one_finding() -> None:
     assert [one.code for one in caught.value.findings] == ["volume-type"]
 
 
-@pytest.mark.parametrize("resolution", [NAN, 0, -1, np.inf, None, "25", True, [1, 2], (1, NAN, 1)])
+@pytest.mark.parametrize(
+    "resolution", [NAN, 0, -1, np.inf, None, "25", True, [1, 2], (1, NAN, 1), 1e-300, 1e300]
+)
 def test_voxel_sizes_are_positive_numbers(resolution: Any) -> None:
     """Nothing that is not one or three of them is taken for one."""
     assert codes(resolution=resolution) == {"metadata-value"}
@@ -177,6 +179,7 @@ def test_voxel_sizes_are_positive_numbers(resolution: Any) -> None:
         ({"reference": labels(object)}, "volume-type"),
         ({"reference": np.full(SHAPE, 7)}, "template-empty"),
         ({"hemispheres": np.ones(SHAPE, np.uint8)}, "hemispheres-one-sided"),
+        ({"hemispheres": np.zeros(SHAPE, np.uint8)}, "hemispheres-one-sided"),
         ({"hemispheres": np.ones(SHAPE)}, "volume-type"),
         ({"references": {"a": labels()[:3]}}, "shape-mismatch"),
         ({"references": {"annotation": labels()}}, "volume-named-twice"),
@@ -192,6 +195,19 @@ def test_voxel_sizes_are_positive_numbers(resolution: Any) -> None:
 def test_whatever_else_does_not_fit_is_refused(more: dict[str, Any], code: str) -> None:
     """Images, hemispheres, names and versions that no build from files would take."""
     assert codes(**more) == {code}
+
+
+def test_names_by_id_may_name_what_is_outside() -> None:
+    """Tables of labels name 0 the background; it is no structure."""
+    atlas = made(structures={0: "background", 10: "a", 20: "b"})
+    assert sorted(atlas.structures.keys()) == [10, 20, 997]
+
+
+def test_a_table_may_be_indexed_by_its_ids() -> None:
+    """The index of a table of pandas that is called id holds the ids."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(rows()).set_index("id")
+    assert made(structures=table).structures[20]["structure_id_path"] == [1, 20]
 
 
 def test_swapped_hemispheres_are_refused() -> None:

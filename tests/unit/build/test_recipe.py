@@ -200,6 +200,22 @@ def test_hostile_shapes_are_findings(value: object) -> None:
     assert list(findings_of(value))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('name = "a"\n[space]\nresolution_um = 1e300', "1e-06 to 1e\\+09 µm"),
+        ('name = "a"\n[space]\nresolution_um = 1e-300', "1e-06 to 1e\\+09 µm"),
+        ('name = "a"\n[space]\nlevels_um = [1' + 400 * "0" + "]", "1e-06 to 1e\\+09 µm"),
+        (f'name = "a"\n[space]\nlevels_um = [{5000 * "9"}]', "not TOML"),
+        (f'name = "{101 * "a"}"', "at most 100 letters"),
+    ],
+)
+def test_absurd_sizes_are_findings(tmp_path: Path, words: str, said: str) -> None:
+    """What no number, file or disk holds is told before anything is made of it."""
+    with pytest.raises(InvalidRecipeError, match=said):
+        recipes.read_recipe(write(tmp_path, words))
+
+
 def test_the_published_schema_is_the_one_that_is_used() -> None:
     """The file that editors load equals the schema in the code."""
     assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == json_schema()

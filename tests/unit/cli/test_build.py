@@ -116,6 +116,7 @@ def test_an_unsound_atlas_ends_with_exit_code_4(data: Path) -> None:
     start()
     told = run("build", "mine.toml", "-o", "out", "--no-meshes", code=4)
     assert "label-without-structure" in told.stderr
+    assert "To mend [label-without-structure]: List the structure" in told.stderr
     assert "kept in" not in told.stderr
     assert not (data / "out").exists()
 

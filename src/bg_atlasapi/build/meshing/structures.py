@@ -15,8 +15,9 @@ from bg_atlasapi.build.meshing.plan import Job, jobs_of, write_codes, write_side
 from bg_atlasapi.build.meshing.surface_files import MeshFacts, facts_in, name_of
 from bg_atlasapi.build.meshing.worker import Maker
 from bg_atlasapi.errors import InvalidInputError
+from bg_atlasapi.late import np
 from bg_atlasapi.model.hemispheres import StoredHemispheres
-from bg_atlasapi.model.labels import LabelVolume
+from bg_atlasapi.model.labels import ArraySource, LabelVolume
 from bg_atlasapi.model.parallel import workers as processors
 from bg_atlasapi.model.space import LEFT, RIGHT, CoordinateSpace
 from bg_atlasapi.model.volume import VolumeSource
@@ -104,14 +105,14 @@ def mesh_structures(  # noqa: PLR0913 - keywords
     Raises
     ------
     InvalidInputError
-        For a negative tolerance, or fewer than one worker.
+        For a negative tolerance, fewer than one worker, or hemispheres of another shape.
     StorageError
         If the folder cannot be written to.
     """
     finish = _finish(space, tolerance_um, smooth)
     if workers is not None and workers < 1:
         raise InvalidInputError(f"Meshes need at least 1 worker, got {workers}.")
-    stored = None if hemispheres is None else StoredHemispheres(hemispheres)
+    stored = None if hemispheres is None else _stored(hemispheres, space)
     sides = (0,) if stored is None else (0, LEFT, RIGHT)
     target = Path(target)
     with disk.explained(target, "make meshes", kept=_ADVICE):
@@ -136,6 +137,16 @@ def _clear(target: Path) -> None:
     for left in [*target.glob(f"{_PLACE}~*"), *target.glob(".*.ply~*")]:
         if disk.maker_is_gone(left.name):
             disk.remove(left)
+
+
+def _stored(hemispheres: VolumeSource, space: CoordinateSpace) -> StoredHemispheres:
+    """Return sides that fit the labels; an array will do."""
+    if not hasattr(hemispheres, "slabs"):
+        hemispheres = ArraySource(np.asarray(hemispheres))
+    if tuple(hemispheres.shape) != space.shape:
+        message = f"The shape of hemispheres= is {hemispheres.shape}, "
+        raise InvalidInputError(f"{message}that of the labels {space.shape}.")
+    return StoredHemispheres(hemispheres)
 
 
 def _finish(space: CoordinateSpace, tolerance_um: float | None, smooth: int) -> Finish:

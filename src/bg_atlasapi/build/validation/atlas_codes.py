@@ -92,7 +92,8 @@ ROWS: tuple[Row, ...] = (
     ("no-labels", ERROR, LABELS, "No voxel carries the label of a structure.",
      "Look whether this is the right annotation, and whether labels survived conversion."),
     ("label-without-structure", ERROR, LABELS, "Voxels carry a label that no structure has.",
-     "List the structure, or give the voxels another label."),
+     ("List the structure, or give the voxels another label. In a recipe, 'unlisted' of "
+      "[annotation] adds such structures, or makes the labels 0.")),
     ("structure-without-voxels", WARNING, LABELS, "Neither it nor a structure below it has voxels.",
      "Remove it, or label its voxels; at large voxels small structures may vanish."),
     ("no-background", WARNING, LABELS, "Every voxel carries a label: nothing is outside.",
@@ -113,13 +114,14 @@ ROWS: tuple[Row, ...] = (
      "Centre the volume on the midline, or store hemispheres and state symmetric: false."),
     ("asymmetric", WARNING, SIDES, ("An atlas called symmetric is not: less than 95 % of labelled "
      "voxels have the same label mirrored, to within a voxel."),
-     "State symmetric: false and store hemispheres, or mirror the labels."),
+     ("State symmetric: false and store hemispheres ([hemispheres] in a recipe), or mirror the "
+      "labels.")),
     ("slightly-asymmetric", NOTE, SIDES, ("An atlas called symmetric is not quite: 95 to 99.9 % of "
      "labelled voxels have the same label mirrored, to within a voxel."),
      "Nothing, if left and right were drawn apart; hemispheres are split at the middle."),
     ("hemispheres-swapped", ERROR, SIDES, ("Stored hemispheres are left where the orientation says "
      "right."), "Swap 1 (left) and 2 (right), or correct the orientation."),
-    ("hemispheres-one-sided", ERROR, SIDES, "Stored hemispheres know only one side.",
+    ("hemispheres-one-sided", ERROR, SIDES, "Stored hemispheres know only one side, or none.",
      "Write 1 on the left and 2 on the right."),
     ("hemispheres-incomplete", WARNING, SIDES, "Labelled voxels are in neither hemisphere.",
      "Write 1 on the left and 2 on the right, everywhere."),

@@ -150,9 +150,10 @@ def check_stored(checked: Checked) -> Iterator[Finding]:
         text = f"{neither:,} labelled voxels are neither 1 (left) nor 2 (right)."
         yield found("hemispheres-incomplete", text, "hemispheres")
     if not left or not right:
-        side = "left" if left else "right"
-        text = f"All labelled voxels that have a side are {side}."
-        if left or right:
+        text = f"All labelled voxels that have a side are {'left' if left else 'right'}."
+        if labelled and not (left or right):
+            text = "No labelled voxel has a side: the hemispheres hold neither 1 nor 2 there."
+        if labelled:
             yield found("hemispheres-one-sided", text, "hemispheres")
         return
     agreeing = truly_left + truly_right

@@ -175,6 +175,8 @@ def stated_columns(grid: Grid, columns: Mapping[str, str], notes: Notes) -> dict
         hint = f" Did you mean {close[0]!r}?" if close else ""
         have = ", ".join(grid.columns)
         notes.error("missing-column", f"it has no column {name!r}; it has {have}.{hint}")
+    if "indent" in found:  # blanks that stand before names
+        found.setdefault("name", found["indent"])
     return found
 
 

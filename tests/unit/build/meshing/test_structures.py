@@ -148,6 +148,17 @@ def test_halves_are_closed_and_hold_what_is_on_their_side(tmp_path):
     assert meshed(tmp_path, hemispheres=SplitHemispheres(space)).kept == len(summary.meshes)
 
 
+def test_sides_may_be_an_array_of_the_shape_of_the_labels(tmp_path):
+    """An array says the same as a volume; one of another shape is refused before any mesh."""
+    space = CoordinateSpace(array().shape, SPACING)
+    split = meshed(tmp_path / "split", hemispheres=SplitHemispheres(space)).meshes
+    sides = np.full(space.shape, RIGHT, np.uint8)
+    sides[:, :, 11:] = LEFT
+    assert meshed(tmp_path / "array", hemispheres=sides).meshes == split
+    with pytest.raises(InvalidInputError, match=r"The shape of hemispheres= is \(3, 3, 3\)"):
+        meshed(tmp_path / "other", hemispheres=np.ones((3, 3, 3), np.uint8))
+
+
 def test_the_source_of_meshes_gives_an_obj_file_on_demand(tmp_path):
     """An atlas can hand out a file, which is made when asked for and holds the same surface."""
     meshed(tmp_path)

@@ -213,6 +213,7 @@ def test_indented_names_become_trees(tmp_path: Path, blank: str) -> None:
     assert paths["Striatum"] == [brain, 4]
     stated = read(tmp_path, text, columns={"id": "id", "name": "name", "indent": "name"})
     assert stated.rows == table.rows
+    assert read(tmp_path, text, columns={"id": "id", "indent": "name"}).rows == stated.rows
 
 
 def test_levels_become_trees(tmp_path: Path) -> None:
