@@ -38,7 +38,8 @@ def archive(folder: Path, target: Path, report: Report = silent) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     files = sorted(one for one in folder.rglob("*") if one.is_file())
     tally = Tally(report, _PACK, sum(one.stat().st_size for one in files))
-    with disk.explained(path.parent, f"write {path.name}"):
+    advice = "Choose another folder with -o."
+    with disk.explained(path.parent, f"write {path.name}", advice=advice):
         beside = path.with_name(disk.unique(f".{path.name}"))
         try:
             with beside.open("wb") as out:

@@ -20,7 +20,7 @@ from bg_atlasapi.build.recipe_files import Checked, accepted
 from bg_atlasapi.build.stages import Stages, fingerprint, mark_of
 from bg_atlasapi.build.validation import catalogue
 from bg_atlasapi.build.validation.atlas_codes import METADATA
-from bg_atlasapi.errors import Finding, InvalidAtlasError
+from bg_atlasapi.errors import Finding, InvalidAtlasError, InvalidInputError
 from bg_atlasapi.formats import exporting
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.hemispheres import SplitHemispheres
@@ -144,6 +144,8 @@ def build(
     checked.raise_errors()
     recipe, target = checked.recipe, wish.target
     label = f"{recipe.name}_v{recipe.version}"
+    if target.exists() and not target.is_dir():
+        raise InvalidInputError(f"Atlases are built in a folder, and {target} is none.")
     advice = "Choose another folder with -o."
     explained = partial(disk.explained, target, f"build {label}", advice=advice)
     # Inside, too, so that it is the error people see that says where what was done is kept.

@@ -253,7 +253,7 @@ def _parsed(path: str | Path) -> tuple[Path, str, dict[str, Any], list[Finding]]
         raise InvalidInputError(message) from error
     try:
         stated = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOML error
         raise InvalidRecipeError(path, [_syntax(error, path.name)]) from error
     return path, text, stated, [*findings_of(stated), *_twice(stated)]
 

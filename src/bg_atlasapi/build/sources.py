@@ -71,18 +71,21 @@ def absent(source: SourceFile) -> Iterator[Finding]:
             file_at(source.url or "")
         except InvalidInputError as error:
             yield catalogue.found("wrong-value", str(error), f"{source.key}.url", "")
-    elif source.path.exists() and not (source.path.is_file() or source.path.is_dir()):
-        text = f"{source.stated} is neither a file nor a folder: a pipe or a device never ends."
-        yield catalogue.found("source-unreadable", text, f"{source.key}.path", "")
     elif not is_there(source.path):
         text = f"There is no file {source.path}."
         mend = "Paths start from the folder of the recipe; name another with --sources."
         yield catalogue.found("source-missing", text, f"{source.key}.path", mend)
+    elif source.path.exists() and not (source.path.is_file() or source.path.is_dir()):
+        text = f"{source.stated} is neither a file nor a folder: a pipe or a device never ends."
+        yield catalogue.found("source-unreadable", text, f"{source.key}.path", "")
 
 
 def is_there(path: Path) -> bool:
     """Say whether there is a file, a folder (Zarr, a series), or files that a pattern matches."""
-    return path.exists() or ("*" in path.name and any(path.parent.glob(path.name)))
+    try:
+        return path.exists() or ("*" in path.name and any(path.parent.glob(path.name)))
+    except OSError:  # no file can be called so: the name is too long
+        return False
 
 
 def differing(source: SourceFile, digest: str) -> Iterator[Finding]:

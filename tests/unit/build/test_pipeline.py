@@ -274,6 +274,22 @@ def test_an_address_writes_nowhere_else(recipe: Write, tmp_path: Path, name: str
     assert not (tmp_path / "out").exists()
 
 
+def test_names_that_no_file_can_have_are_findings(recipe: Write) -> None:
+    """A path that is too long for the system is that of no file, not a crash."""
+    path = recipe(table=f'[table]\npath = "{5000 * "x"}.csv"')
+    with pytest.raises(InvalidRecipeError) as caught:
+        recipe_files.check(path).raise_errors()
+    assert "source-missing" in {one.code for one in caught.value.findings}
+
+
+def test_a_file_is_no_place_to_build_in(recipe: Write, tmp_path: Path) -> None:
+    """Where a file lies, no folder of atlases can be made, and that is said."""
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InvalidInputError, match=r"built in a folder, and .*out is none"):
+        pipeline.build(recipe(), Wish(tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_pipes_and_other_people_are_findings(recipe: Write, tmp_path: Path) -> None:
     """A pipe would never end, and a home that nobody has is a file that is not there."""
     path = recipe(

@@ -27,7 +27,7 @@ from bg_atlasapi.store.transfer.progress import Report, silent
 MESHING = "mesh"
 # Changes with whatever changes the meshes of the same labels and settings.
 _METHOD = 2
-_ADVICE = "What is done is kept: run again."
+_KEPT, _ADVICE = "What is done is kept: run again.", "Choose another folder."
 _PLACE = ".meshing"
 _FEW = 1 << 22  # voxels of all boxes: starting processes takes longer than this
 
@@ -115,7 +115,7 @@ def mesh_structures(  # noqa: PLR0913 - keywords
     stored = None if hemispheres is None else _stored(hemispheres, space)
     sides = (0,) if stored is None else (0, LEFT, RIGHT)
     target = Path(target)
-    with disk.explained(target, "make meshes", kept=_ADVICE):
+    with disk.explained(target, "make meshes", kept=_KEPT, advice=_ADVICE):
         target.mkdir(parents=True, exist_ok=True)
         _clear(target)
         jobs = jobs_of(labels, space, stored, sides)
