@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import logging
 import struct
 import zlib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,7 @@ def open_nifti(path: Path) -> StoredImage:
     nib: Any = import_module("nibabel")
     _require_near(path)
     try:
-        with nib.imageglobals.LoggingOutputSuppressor():  # it would print what it repairs
+        with _silent(nib.imageglobals.logger):  # it would print what it repairs
             image = nib.load(path)
         header, affine, stored = image.header, image.affine, image.dataobj
         shape = tuple(int(length) for length in stored.shape)
@@ -56,6 +59,16 @@ def open_nifti(path: Path) -> StoredImage:
     if (slope, intercept) != (1, 0):
         source = Scaled(source, slope, intercept)
     return StoredImage.framed(source, frame, path)
+
+
+@contextlib.contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Let a logger say nothing; without its handlers, logging itself would print warnings."""
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _require_near(path: Path) -> None:

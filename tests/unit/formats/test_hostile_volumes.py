@@ -392,3 +392,17 @@ def test_metaimage_numbers_like_itk(tmp_path: Path) -> None:
         assert np.array_equal(read(path), ARRAY.transpose(2, 1, 0))
     assert struct.calcsize("i") == 4
     assert metaimage.open_metaimage(path).where == str(path)
+
+
+def test_nothing_is_printed_of_a_header_that_nibabel_repairs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong is told in one sentence, not by the logger of another library besides."""
+    path = nifti_with(tmp_path / "x.nii", (4, 5, 6), raw())
+    data = bytearray(path.read_bytes())
+    data[76:92] = struct.pack("<4f", 1, -1, -1, -1)  # voxels of negative sizes: repaired
+    data[108:112] = struct.pack("<f", 8)  # voxels that begin within the header: not
+    path.write_bytes(data)
+    with pytest.raises(InvalidInputError, match="is no NIfTI file"):
+        open_image(path)
+    assert not caplog.records
