@@ -85,6 +85,8 @@ class Building(Looks):
             With everything that would stop a build of the same from files: arrays of other kinds
             or shapes, ids that are no ids, or come twice, parents that are not listed, labels
             without a structure, hemispheres that contradict the orientation, …
+        InvalidInputError
+            If a code in ``accept`` is none.
         TypeError
             For an image under another keyword than these.
 

@@ -19,7 +19,7 @@ from bg_atlasapi.build.validation.sides import check_stored
 from bg_atlasapi.build.validation.subject import Checked
 from bg_atlasapi.build.validation.tables import check_structures
 from bg_atlasapi.build.validation.template import check_not_empty
-from bg_atlasapi.errors import Finding, InvalidAtlasError
+from bg_atlasapi.errors import Finding, InvalidAtlasError, InvalidInputError
 from bg_atlasapi.late import np
 from bg_atlasapi.model.atlas import Atlas
 from bg_atlasapi.model.preorder import MAX_ID
@@ -41,9 +41,14 @@ def checked_atlas(parts: Parts, accept: Collection[str] = ()) -> Atlas:
     ------
     InvalidAtlasError
         With every error.
+    InvalidInputError
+        If a code that is accepted is none.
     TypeError
         If further images are no dictionary.
     """
+    for code in accept:
+        if code not in catalogue.KINDS:
+            raise InvalidInputError(f"There is no finding of the code {code!r} to accept.")
     further: object = parts.references
     if not isinstance(further, Mapping):
         message = "references= takes a dictionary of images by name, "

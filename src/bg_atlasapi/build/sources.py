@@ -74,6 +74,8 @@ def absent(source: SourceFile) -> Iterator[Finding]:
     elif not is_there(source.path):
         text = f"There is no file {source.path}."
         mend = "Paths start from the folder of the recipe; name another with --sources."
+        if "://" in source.stated:
+            mend = "State an address as 'url', with its 'sha256', in place of 'path'."
         yield catalogue.found("source-missing", text, f"{source.key}.path", mend)
     elif source.path.exists() and not (source.path.is_file() or source.path.is_dir()):
         text = f"{source.stated} is neither a file nor a folder: a pipe or a device never ends."

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from bg_atlasapi import BrainGlobeAtlas
-from bg_atlasapi.errors import InvalidAtlasError
+from bg_atlasapi.errors import InvalidAtlasError, InvalidInputError
 from bg_atlasapi.formats.checks import no_check
 from bg_atlasapi.formats.zarr_array import ZarrVolume
 from bg_atlasapi.formats.zarr_writing import ImageWriter
@@ -231,6 +231,8 @@ def test_errors_may_be_accepted() -> None:
     atlas = made(array, accept=["label-without-structure"])
     assert atlas.annotation[0, 0, 0] == 77
     assert atlas.check().errors.counts() == {"label-without-structure": 1}
+    with pytest.raises(InvalidInputError, match="no finding of the code 'label-without'"):
+        made(array, accept=["label-without"])
 
 
 def stored(tmp_path: Path) -> ZarrVolume:

@@ -302,6 +302,15 @@ def test_pipes_and_other_people_are_findings(recipe: Write, tmp_path: Path) -> N
     assert [one.code for one in errors] == ["source-missing", "source-unreadable"]
 
 
+def test_an_address_as_a_path_is_told_where_it_goes(recipe: Write, tmp_path: Path) -> None:
+    """Who writes an address as a path hears of the key for addresses."""
+    path = recipe(table='[table]\npath = "https://example.org/table.tsv"')
+    with pytest.raises(InvalidRecipeError) as caught:
+        pipeline.build(path, Wish(tmp_path / "out"))
+    (error,) = [one for one in caught.value.findings if one.severity == "error"]
+    assert "as 'url'" in error.mend
+
+
 def test_the_same_words_of_two_files_are_two_findings(recipe: Write, tmp_path: Path) -> None:
     """Of three files without a hash, each is named, and once."""
     built = pipeline.build(recipe(), Wish(tmp_path / "out", ("packaged",)))
