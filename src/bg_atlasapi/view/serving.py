@@ -134,6 +134,7 @@ class Viewing:
     def close(self) -> None:
         """Stop answering."""
         self._server.should_exit = True
+        self.app.stop()  # else the server waits for what takes long, and complains of it
         self._thread.join(_STOP_S)
         self.app.close()
 

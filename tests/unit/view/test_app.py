@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -407,3 +409,20 @@ def test_percentiles_are_those_of_numpy() -> None:
         values = generator.normal(size=count)
         for part in (0.0, 0.5, 50.0, 99.8, 100.0):
             assert slices._percentile(values, part) == pytest.approx(np.percentile(values, part))
+
+
+def test_how_threads_take_turns_is_as_before_once_viewers_have_begun(
+    phantom: BrainGlobeAtlas,
+) -> None:
+    """What somebody set for the interpreter is in force again after two viewers began at once."""
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.0123)
+        with start(phantom, Wish()), start(phantom, Wish()):
+            pass
+        deadline = time.monotonic() + 60
+        while sys.getswitchinterval() < 0.01 and time.monotonic() < deadline:
+            time.sleep(0.01)  # what was begun is ended after the viewer was closed
+        assert sys.getswitchinterval() == pytest.approx(0.0123)
+    finally:
+        sys.setswitchinterval(usual)
