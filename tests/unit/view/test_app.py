@@ -271,6 +271,14 @@ def test_of_very_many_points_some_are_drawn_and_all_counted(
     assert drawn[:, 0].max() > 12_000
 
 
+@pytest.mark.filterwarnings("error")
+def test_points_beyond_all_numbers_are_counted_and_not_drawn(ask: Any) -> None:
+    """A coordinate that fits no 32 bits is one of a point beyond the volume, without a warning."""
+    body = b"x,y,z\n1e308,1,1\n-1e300,5,5\nnan,1,2\n7100,3870,4500\n"
+    told, points = packed(ask("/api/drop", "POST", body=[body], query=b"name=c.csv").body)
+    assert (told["count"], told["beyond"], len(points)) == (4, 3, 1)
+
+
 def test_points_of_any_unit_and_format(ask: Any) -> None:
     """mm, voxels and npy are read as the rest of the library reads them."""
     import io
