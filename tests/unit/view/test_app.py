@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import struct
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,7 +20,9 @@ from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
 from bg_atlasapi.testing import write_package
 from bg_atlasapi.view import slices
+from bg_atlasapi.view.local_app import LocalApp
 from bg_atlasapi.view.overlays import Request
+from bg_atlasapi.view.serving import Viewing, listen
 from bg_atlasapi.view.viewer import Wish, position_voxel, start
 
 
@@ -434,3 +439,31 @@ def test_how_threads_take_turns_is_as_before_once_viewers_have_begun(
         assert sys.getswitchinterval() == pytest.approx(0.0123)
     finally:
         sys.setswitchinterval(usual)
+
+
+class _Interrupting(LocalApp):
+    """Presses Ctrl-C when the server, which begins, looks at it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__call__":
+            _thread.interrupt_main()
+        return super().__getattribute__(name)
+
+
+def test_an_interrupted_start_leaves_nothing_that_runs(phantom: BrainGlobeAtlas) -> None:
+    """If Ctrl-C comes while a viewer starts, no server and no port is left that nobody can close."""
+    listening = listen()
+    with pytest.raises(KeyboardInterrupt):
+        Viewing(_Interrupting(listening.getsockname()[1]), listening)
+    assert listening.fileno() == -1
+    assert "viewer" not in {one.name for one in threading.enumerate()}
+
+    ports = []
+
+    def interrupted(url: str) -> None:
+        ports.append(urlsplit(url).port)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start(phantom, Wish(), interrupted)
+    listen(ports[0]).close()
