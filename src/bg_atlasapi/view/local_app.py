@@ -140,13 +140,14 @@ class LocalApp:
         """Return the answer, None if who asked goes away first: what was not begun is left out."""
         working = asyncio.ensure_future(self._attempt(scope, receive))
         # While a body is read, nobody else can hear that who sends it goes away.
-        going: asyncio.Future[None] = (
+        going: asyncio.Future[Any] = (
             working.get_loop().create_future() if writes else asyncio.ensure_future(_gone(receive))
         )
         self._open.add(going)
         try:
             if not self._stopped:
-                await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {working, going}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self._stopped:
                 return refused(Refusal(503, "The viewer was closed."))
             return working.result() if working.done() else None
