@@ -117,7 +117,7 @@ class Viewer {
     await painted(); // what follows would keep the slices from the screen
     performance.mark("picture");
     this.details.draw();
-    this.status(this.panes[0].seenHere());
+    this.statusAgain(); // somebody may point already
     this.tree.reveal(this.store.state.selected);
     await this.startSolid();
     for (const pane of this.panes) pane.ahead = true;
