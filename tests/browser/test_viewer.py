@@ -397,6 +397,7 @@ def test_a_resting_pointer_is_told_what_came_under_it(
     """While the wheel steps through slices, what is said is of the voxel under the pointer; keys turn to the crosshair."""
     opened(page, f"{phantom_viewing.url}#p=71,38,45")
     page.mouse.move(*page.evaluate("viewer.pageOf('coronal', [71, 38, 30])"))
+    until(page, "document.querySelector('#numbers').textContent.includes('71, 38, 30')")
     ids = set()
     for index in range(74, 101, 3):
         page.mouse.wheel(0, 120)  # three slices
