@@ -391,6 +391,28 @@ def test_any_orientation_is_shown_alike(
                 assert page.locator("#numbers").text_content().endswith(answer["hemisphere"])
 
 
+def test_a_resting_pointer_is_told_what_came_under_it(
+    page: Any, phantom: BrainGlobeAtlas, phantom_viewing: Viewing
+) -> None:
+    """While the wheel steps through slices, what is said is of the voxel under the pointer; keys turn to the crosshair."""
+    opened(page, f"{phantom_viewing.url}#p=71,38,45")
+    page.mouse.move(*page.evaluate("viewer.pageOf('coronal', [71, 38, 30])"))
+    until(page, "document.querySelector('#numbers').textContent.includes('71, 38, 30')")
+    ids = set()
+    for index in range(74, 101, 3):
+        page.mouse.wheel(0, 120)  # three slices
+        until(page, f"document.querySelector('#numbers').textContent.includes('{index}, 38, 30')")
+        answer = phantom.lookup([[index + 0.5, 38.5, 30.5]], unit="voxel").iloc[0]
+        assert page.locator("#where").get_attribute("data-id") == str(answer["id"])
+        assert page.locator("#tip b").text_content() == answer["acronym"]
+        ids.add(answer["id"])
+    assert len(ids) > 1
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowUp")
+    until(page, "document.querySelector('#numbers').textContent.includes(', 37, 45 ·')")
+    assert page.locator("#tip").is_hidden()
+
+
 def test_another_image_can_be_chosen(page: Any, phantom: BrainGlobeAtlas, tmp_path: Path) -> None:
     """An additional reference is offered, fetched when chosen, and remembered in the address."""
     from bg_atlasapi.testing import write_package

@@ -76,6 +76,7 @@ class Viewer {
     store.listen((changed) => this.changed(changed));
     this.controls();
     this.dropping();
+    document.addEventListener("keydown", (event) => this.typing(event), { capture: true });
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("hashchange", () => store.reread());
   }
@@ -116,7 +117,7 @@ class Viewer {
     await painted(); // what follows would keep the slices from the screen
     performance.mark("picture");
     this.details.draw();
-    this.status(this.panes[0].seenHere());
+    this.statusAgain(); // somebody may point already
     this.tree.reveal(this.store.state.selected);
     await this.startSolid();
     for (const pane of this.panes) pane.ahead = true;
@@ -177,7 +178,7 @@ class Viewer {
     const any = (...keys: (keyof State)[]) => keys.some((key) => changed.has(key));
     if (any("selected", "opacity", "black", "white", "outlines", "colouring")) this.recolour();
     if (any("voxel", "reference")) {
-      for (const pane of this.panes) void pane.refresh().then(() => this.status(this.panes[0].seenHere()));
+      for (const pane of this.panes) void pane.refresh().then(() => this.statusAgain());
     }
     if (any("selected")) {
       this.tree.reveal(this.store.state.selected);
@@ -236,6 +237,17 @@ class Viewer {
     const place = this.atlas.micrometres(seen.voxel).map((one) => +one.toFixed(1)).join(", ");
     const id = seen.code ? `${this.name(seen)} · id ${where.dataset.id} · ` : "";
     numbers.textContent = `${id}voxel ${voxel} · ${place} µm${seen.side ? ` · ${seen.side}` : ""}`;
+  }
+
+  /** What lies under the pointer, or else at the crosshair. */
+  private statusAgain(): void {
+    if (!this.panes.some((pane) => pane.hoverAgain())) this.status(this.panes[0].seenHere());
+  }
+
+  /** Whoever uses keys wants to know of the crosshair, not of a pointer left somewhere. */
+  private typing(event: KeyboardEvent): void {
+    if (["Control", "Meta", "Alt", "Shift"].includes(event.key)) return;
+    if (this.panes.filter((pane) => pane.forgetPointer()).length) this.hovered(null, 0, 0);
   }
 
   private name(seen: Seen): string {
@@ -479,7 +491,8 @@ class Viewer {
     const place = this.atlas.micrometres(voxel).map((one) => +one.toFixed(1)).join(", ");
     const region = selected ? ` · ${this.atlas.acronym(selected)}, ${this.atlas.name(selected)}` : "";
     const caption = `${this.atlas.about.title} · ${place} µm${region}`;
-    const picture = compose(canvases, caption, paper.backgroundColor);
+    const edges = [...document.querySelectorAll<HTMLElement>(".pane .edge")];
+    const picture = compose(canvases, edges, caption, paper.backgroundColor);
     await save(picture, `${this.atlas.about.name}_${voxel.join("-")}.png`);
   }
 

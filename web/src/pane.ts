@@ -133,6 +133,7 @@ export class Pane {
     this.draw();
     this.root.dataset.index = String(this.shown.index);
     this.events.painted(this);
+    this.hoverAgain();
   }
 
   /** Whether to fetch neighbours ahead; at the beginning there is better to do. */
@@ -308,6 +309,22 @@ export class Pane {
     if (this.near.length < 3000) screen.stroke();
   }
 
+  private pointer: [number, number] | null = null;
+
+  /** Say what lies under the pointer: it may rest while the slice changes. */
+  hoverAgain(): boolean {
+    if (!this.pointer) return false;
+    this.events.hover(this.seenAt(...this.pointer), ...this.pointer);
+    return true;
+  }
+
+  /** Somebody uses keys: whether a pointer had rested here. */
+  forgetPointer(): boolean {
+    const rested = this.pointer !== null;
+    this.pointer = null;
+    return rested;
+  }
+
   /** What lies under a place of the page; from what is already here, nothing is asked. */
   seenAt(clientX: number, clientY: number): Seen | null {
     const box = this.canvas.getBoundingClientRect();
@@ -454,7 +471,8 @@ export class Pane {
     canvas.addEventListener("pointermove", (event) => {
       const last = down.get(event.pointerId);
       if (!last) {
-        this.events.hover(this.seenAt(event.clientX, event.clientY), event.clientX, event.clientY);
+        this.pointer = [event.clientX, event.clientY];
+        this.hoverAgain();
         return;
       }
       const [x, y] = [event.clientX - last[0], event.clientY - last[1]];
@@ -477,7 +495,10 @@ export class Pane {
     };
     canvas.addEventListener("pointerup", up);
     canvas.addEventListener("pointercancel", up);
-    canvas.addEventListener("pointerleave", () => this.events.hover(null, 0, 0));
+    canvas.addEventListener("pointerleave", () => {
+      this.pointer = null;
+      this.events.hover(null, 0, 0);
+    });
   }
 
   private key(event: KeyboardEvent): void {

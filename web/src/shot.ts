@@ -1,6 +1,11 @@
 // A picture of what is shown: the four views side by side, with what they show written below.
 
-export function compose(canvases: HTMLCanvasElement[], caption: string, background: string): HTMLCanvasElement {
+export function compose(
+  canvases: HTMLCanvasElement[],
+  edges: HTMLElement[],
+  caption: string,
+  background: string,
+): HTMLCanvasElement {
   const shown = canvases.filter((canvas) => canvas.width && canvas.height && canvas.offsetParent);
   const frame = document.createElement("canvas");
   const pen = frame.getContext("2d")!;
@@ -22,6 +27,16 @@ export function compose(canvases: HTMLCanvasElement[], caption: string, backgrou
     pen.fillRect(box.left - left, box.top - top, box.width, box.height);
     pen.drawImage(canvas, box.left - left, box.top - top, box.width, box.height);
   });
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  for (const edge of edges.filter((one) => one.offsetParent)) {
+    const box = edge.getBoundingClientRect();
+    const { color, font } = getComputedStyle(edge);
+    Object.assign(pen, { fillStyle: color, font });
+    pen.fillText(edge.textContent, box.left - left + box.width / 2, box.top - top + box.height / 2);
+  }
+  pen.textAlign = "start";
+  pen.textBaseline = "alphabetic";
   pen.fillStyle = "#888";
   pen.font = "12px system-ui, sans-serif";
   pen.fillText(caption, 8, bottom - top + 17);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,34 @@ if TYPE_CHECKING:
     from bg_atlasapi.view.overlays import Overlays
 
 _DROP = "/api/drop"
-_USUAL_S = sys.getswitchinterval()
 _PROMPT_S = 0.0002  # how long a thread keeps the interpreter from one that answers
+
+
+class _Promptness:
+    """Has threads hand the interpreter over sooner, while any viewer begins."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._beginning = 0
+        self._usual_s = 0.0
+
+    def begin(self) -> None:
+        """One viewer more begins."""
+        with self._lock:
+            if not self._beginning:
+                self._usual_s = sys.getswitchinterval()
+                sys.setswitchinterval(_PROMPT_S)
+            self._beginning += 1
+
+    def end(self, _reading: object = None) -> None:
+        """One of them has begun."""
+        with self._lock:
+            self._beginning -= 1
+            if not self._beginning:
+                sys.setswitchinterval(self._usual_s)
+
+
+_PROMPTNESS = _Promptness()
 
 
 class ViewerApp(LocalApp):
@@ -138,6 +165,7 @@ class ViewerApp(LocalApp):
         if self._regions is None or self._regions.cancelled():
             loop = asyncio.get_running_loop()
             self._regions = loop.run_in_executor(self._pool, self._measure)
+            self._open.add(self._regions)
         return await asyncio.shield(self._regions)
 
     def _measure(self) -> bytes:
@@ -147,19 +175,21 @@ class ViewerApp(LocalApp):
         slices wait for them, then sizes, and the template, which takes longest, after the answer.
         """
         self.gallery.prepare_labels()
+        if self._stopped:
+            return b""
         answer = scene.as_json(scene.regions(self._atlas))
         self._pool.submit(self.gallery.prepare_image)
         return answer
 
     def warm(self, voxel: Sequence[int] | None = None) -> None:
         """Read in the background what the page asks for first, and where it begins."""
-        sys.setswitchinterval(_PROMPT_S)  # the page is asked for while modules are being loaded
+        _PROMPTNESS.begin()  # the page is asked for while modules are being loaded
         try:
             reading = self._pool.submit(self.gallery.warm, voxel)
         except BaseException:
-            sys.setswitchinterval(_USUAL_S)
+            _PROMPTNESS.end()
             raise
-        reading.add_done_callback(lambda _: sys.setswitchinterval(_USUAL_S))
+        reading.add_done_callback(_PROMPTNESS.end)
 
     async def _drop(self, scope: Scope, receive: Receive) -> Answer:
         body = await body_of(receive)

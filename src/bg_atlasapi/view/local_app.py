@@ -8,6 +8,7 @@ bring anyio and a second idea of each. uvicorn runs it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import re
@@ -96,6 +97,8 @@ class LocalApp:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="viewer")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._routes: list[tuple[re.Pattern[str], Callable[..., Answer]]] = []
+        self._open: set[asyncio.Future[Any]] = set()  # what ends when this is closed
+        self._stopped = False
 
     def route(self, pattern: str, handler: Callable[..., Answer]) -> None:
         """Answer an address; numbers in it are handed on as such."""
@@ -129,18 +132,27 @@ class LocalApp:
             return refused(why)
         if asking:
             return Answer(b"", status=204)
-        if page is not None or writes:
-            return page or await self._attempt(scope, receive)
-        return await self._while_wanted(scope, receive)
+        if page is not None:
+            return page
+        return await self._while_wanted(scope, receive, writes=writes)
 
-    async def _while_wanted(self, scope: Scope, receive: Receive) -> Answer | None:
+    async def _while_wanted(self, scope: Scope, receive: Receive, *, writes: bool) -> Answer | None:
         """Return the answer, None if who asked goes away first: what was not begun is left out."""
         working = asyncio.ensure_future(self._attempt(scope, receive))
-        going = asyncio.ensure_future(_gone(receive))
+        # While a body is read, nobody else can hear that who sends it goes away.
+        going: asyncio.Future[Any] = (
+            working.get_loop().create_future() if writes else asyncio.ensure_future(_gone(receive))
+        )
+        self._open.add(going)
         try:
-            await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopped:
+                either: set[asyncio.Future[Any]] = {working, going}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopped:
+                return refused(Refusal(503, "The viewer was closed."))
             return working.result() if working.done() else None
         finally:
+            self._open.discard(going)
             working.cancel()
             going.cancel()
 
@@ -209,6 +221,13 @@ class LocalApp:
             (b"access-control-allow-private-network", b"true"),  # this machine, asked from outside
             (b"cross-origin-resource-policy", b"cross-origin"),
         )
+
+    def stop(self) -> None:
+        """Answer at once, from whichever thread, what is still waited for: that it was closed."""
+        self._stopped = True
+        for one in tuple(self._open):
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                one.get_loop().call_soon_threadsafe(one.cancel)
 
     def close(self) -> None:
         """Let go of the threads."""

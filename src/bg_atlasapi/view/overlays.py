@@ -77,7 +77,8 @@ class _Thinned:
         self._step = 1
 
     def add(self, points_um: npt.NDArray[np.floating]) -> None:
-        self._parts.append(points_um[:: self._step].astype(np.float32))
+        with np.errstate(over="ignore"):  # what is beyond all numbers is not drawn
+            self._parts.append(points_um[:: self._step].astype(np.float32))
         if sum(map(len, self._parts)) > 4 * DRAWN:
             self._parts = [np.concatenate(self._parts)[::2]]
             self._step *= 2

@@ -146,14 +146,16 @@ def _is_list(plane: Any, position: Any) -> bool:
 
 def _place(subject: Subject, plane: Any, position: Any, unit: str) -> Any:
     """Return a position; a structure stands for the plane that meets most of it."""
-    if isinstance(position, list | tuple) and plane_name(plane) != "oblique":
+    oblique = plane_name(plane) == "oblique"
+    if isinstance(position, list | tuple) and not oblique:
         return [_place(subject, plane, one, unit) for one in position]
     if not isinstance(position, str) and not hasattr(position, "acronym"):
         return position
     wanted = wanted_of(subject.terminology, None, None, position, None)
     found = best_position(subject, plane, wanted)
     if found is None:
-        message = f"The position {position!r} is a structure that this plane cannot be put through."
+        why = "an oblique plane is put through a point" if oblique else "it has no voxels"
+        message = f"The position {position!r} is a structure that no plane is put through: {why}."
         raise InvalidInputError(message)
     axis = normal_axis(subject.space, plane_name(plane))
     return found / (UM_PER_UNIT.get(unit) or subject.space.spacing_um[axis])
@@ -227,7 +229,13 @@ def _scale_of(pictures: Sequence[Picture], wanted: Wanted, style: Style) -> _Sca
     ]
     low = style.vmin if style.vmin is not None else min(known, default=0.0)
     high = style.vmax if style.vmax is not None else max(known, default=1.0)
-    return _Scale(cmap, Normalize(low, max(low, high)))
+    if not math.isfinite(high - low):
+        message = f"Values from {low:g} to {high:g} span more than one scale of colours can show."
+        raise InvalidInputError(message)
+    if high <= low:  # as the colour bar does: a single value is in its middle
+        room = abs(low) / 10 or 0.1
+        low, high = low - room, low + room
+    return _Scale(cmap, Normalize(low, high))
 
 
 def _look_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -116,7 +117,15 @@ class Viewing:
         self._thread = threading.Thread(
             target=self._server.run, args=([listening],), name="viewer", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+            self._until_started()
+        except BaseException:  # Ctrl-C too: nobody would have what closes it
+            self.close()
+            listening.close()
+            raise
+
+    def _until_started(self) -> None:
         deadline = time.monotonic() + _START_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
@@ -134,7 +143,9 @@ class Viewing:
     def close(self) -> None:
         """Stop answering."""
         self._server.should_exit = True
-        self._thread.join(_STOP_S)
+        self.app.stop()  # else the server waits for what takes long, and complains of it
+        with contextlib.suppress(RuntimeError):  # interrupted before it began
+            self._thread.join(_STOP_S)
         self.app.close()
 
     def __enter__(self) -> Self:

@@ -79,11 +79,15 @@ def start(atlas: Any, wish: Wish, announce: Callable[[str], object] = _nobody) -
     beginning = None if plain else _beginning(atlas, wish)  # what is wrong is said first
     listening = listen(wish.port)
     fragment = beginning.fragment if beginning else ""
-    announce(address_of(listening, fragment))
-    from bg_atlasapi.view.app import ViewerApp
+    try:
+        announce(address_of(listening, fragment))
+        from bg_atlasapi.view.app import ViewerApp
 
-    overlays = beginning.overlays if beginning else None
-    app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+        overlays = beginning.overlays if beginning else None
+        app = ViewerApp(atlas, listening.getsockname()[1], overlays)
+    except BaseException:
+        listening.close()
+        raise
     viewing = Viewing(app, listening, fragment)  # the page is answered from here on
     try:
         app.warm(beginning.voxel if beginning else None)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import struct
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,7 +20,9 @@ from bg_atlasapi import BrainGlobeAtlas
 from bg_atlasapi.errors import InvalidInputError, UnknownStructureError
 from bg_atlasapi.testing import write_package
 from bg_atlasapi.view import slices
+from bg_atlasapi.view.local_app import LocalApp
 from bg_atlasapi.view.overlays import Request
+from bg_atlasapi.view.serving import Viewing, listen
 from bg_atlasapi.view.viewer import Wish, position_voxel, start
 
 
@@ -269,6 +276,14 @@ def test_of_very_many_points_some_are_drawn_and_all_counted(
     assert drawn[:, 0].max() > 12_000
 
 
+@pytest.mark.filterwarnings("error")
+def test_points_beyond_all_numbers_are_counted_and_not_drawn(ask: Any) -> None:
+    """A coordinate that fits no 32 bits is one of a point beyond the volume, without a warning."""
+    body = b"x,y,z\n1e308,1,1\n-1e300,5,5\nnan,1,2\n7100,3870,4500\n"
+    told, points = packed(ask("/api/drop", "POST", body=[body], query=b"name=c.csv").body)
+    assert (told["count"], told["beyond"], len(points)) == (4, 3, 1)
+
+
 def test_points_of_any_unit_and_format(ask: Any) -> None:
     """mm, voxels and npy are read as the rest of the library reads them."""
     import io
@@ -407,3 +422,48 @@ def test_percentiles_are_those_of_numpy() -> None:
         values = generator.normal(size=count)
         for part in (0.0, 0.5, 50.0, 99.8, 100.0):
             assert slices._percentile(values, part) == pytest.approx(np.percentile(values, part))
+
+
+def test_how_threads_take_turns_is_as_before_once_viewers_have_begun(
+    phantom: BrainGlobeAtlas,
+) -> None:
+    """What somebody set for the interpreter is in force again after two viewers began at once."""
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.0123)
+        with start(phantom, Wish()), start(phantom, Wish()):
+            pass
+        deadline = time.monotonic() + 60
+        while sys.getswitchinterval() < 0.01 and time.monotonic() < deadline:
+            time.sleep(0.01)  # what was begun is ended after the viewer was closed
+        assert sys.getswitchinterval() == pytest.approx(0.0123)
+    finally:
+        sys.setswitchinterval(usual)
+
+
+class _Interrupting(LocalApp):
+    """Presses Ctrl-C when the server, which begins, looks at it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__call__":
+            _thread.interrupt_main()
+        return super().__getattribute__(name)
+
+
+def test_an_interrupted_start_leaves_nothing_that_runs(phantom: BrainGlobeAtlas) -> None:
+    """If Ctrl-C comes while a viewer starts, no server and no port is left that nobody can close."""
+    listening = listen()
+    with pytest.raises(KeyboardInterrupt):
+        Viewing(_Interrupting(listening.getsockname()[1]), listening)
+    assert listening.fileno() == -1
+    assert "viewer" not in {one.name for one in threading.enumerate()}
+
+    ports = []
+
+    def interrupted(url: str) -> None:
+        ports.append(urlsplit(url).port)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start(phantom, Wish(), interrupted)
+    listen(ports[0]).close()

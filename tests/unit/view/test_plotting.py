@@ -294,3 +294,32 @@ def test_every_option_is_documented() -> None:
     """The docstring of the method names all of them."""
     named = BrainGlobeAtlas.plot.__doc__ or ""
     assert all(f"``{name}``" in named for name in Style.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("value", [2.0, 0.0, -3.0])
+def test_a_single_value_has_the_colour_that_the_bar_gives_it(
+    atlas: BrainGlobeAtlas, value: float
+) -> None:
+    """Where all values are alike, a region is painted as the colour bar paints its value."""
+    axes = atlas.plot("coronal", 7100, values={"TH": value, "CTX": value})
+    bar = axes.figure.axes[-1]
+    low, high = bar.get_ylim()
+    expected = mpl.colormaps["viridis"]((value - low) / (high - low))
+    assert low < value < high
+    assert np.allclose(regions(axes)["TH"].get_facecolor()[:3], expected[:3], atol=0.02)
+
+
+def test_values_that_no_scale_spans_are_one_sentence(atlas: BrainGlobeAtlas) -> None:
+    """The difference of the least and the greatest value must be a number."""
+    with pytest.raises(InvalidInputError, match="span more than one scale"):
+        atlas.plot("coronal", 7100, values={"TH": 1e308, "CTX": -1e308})
+
+
+def test_a_structure_without_voxels_is_no_position() -> None:
+    """Why no plane goes through a structure is said: it has no voxels, or the plane is oblique."""
+    labels = np.ones((4, 4, 4), np.uint8)
+    atlas = BrainGlobeAtlas.from_arrays(labels, {1: "one", 2: "two"}, resolution=100)
+    with pytest.raises(InvalidInputError, match="it has no voxels"):
+        atlas.plot("coronal", "2")
+    with pytest.raises(InvalidInputError, match="put through a point"):
+        atlas.plot((1, 1, 0), "1")

@@ -107,3 +107,19 @@ def test_what_is_fetched_ahead_leaves_room(slow: Slow) -> None:
         await asyncio.gather(*(one.task for one in ahead))
 
     asyncio.run(visit())
+
+
+def test_closing_answers_what_is_still_waited_for(slow: Slow) -> None:
+    """Requests that take long are answered with one sentence when the viewer is closed, and none is left to complain of."""
+
+    async def visit() -> None:
+        busy = [Asked(slow, f"/wait/{number}") for number in range(3)]
+        await _begun(slow, 3)
+        await asyncio.to_thread(slow.stop)
+        late = Asked(slow, "/quick/1")
+        await asyncio.gather(*(one.task for one in (*busy, late)))
+        for one in (*busy, late):
+            assert one.sent[0]["status"] == 503
+            assert b"The viewer was closed." in one.sent[1]["body"]
+
+    asyncio.run(visit())
