@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +13,9 @@ from bg_atlasapi.cli.asking import split_columns
 from bg_atlasapi.cli.options import atlas_argument, note, open_atlas, version_option
 from bg_atlasapi.cli.outcome import Verb
 from bg_atlasapi.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bg_atlasapi.view.serving import Viewing
 
 _HELP = """Look at an atlas in the browser: slices, surfaces, regions.
 
@@ -61,7 +67,6 @@ def view(  # noqa: PLR0913 - one parameter an option
     version: str | None,
 ) -> None:
     """Show an atlas; ``_HELP`` explains it to users."""
-    from bg_atlasapi.view.serving import Opening
     from bg_atlasapi.view.viewer import Wish, start, start_neuroglancer
 
     for needed, given, what in (
@@ -83,25 +88,39 @@ def view(  # noqa: PLR0913 - one parameter an option
     )
     if neuroglancer and (points or values):
         raise InvalidInputError("--points and --values are shown by the viewer of this package.")
-    atlas, opening = open_atlas(atlas_name, version), Opening()
+    atlas = open_atlas(atlas_name, version)
+    if neuroglancer:
+        what = f"Serving {atlas_name} to Neuroglancer:"
+        begin = partial(start_neuroglancer, atlas, wish, client=client)
+    else:
+        what, begin = f"Showing {atlas_name} at", partial(start, atlas, wish)
+    _until_stopped(begin, what, browser=not no_browser)
+
+
+def _until_stopped(
+    begin: Callable[[Callable[[str], object]], Viewing], what: str, *, browser: bool
+) -> None:
+    """Show until Ctrl-C, which is how it ends from the moment that the address is there."""
+    from bg_atlasapi.view.serving import Opening
+
+    opening, shown = Opening(), False
 
     def announce(url: str) -> None:
-        what = (
-            f"Serving {atlas_name} to Neuroglancer:" if neuroglancer else f"Showing {atlas_name} at"
-        )
+        nonlocal shown
+        shown = True
         click.echo(f"{what} {url}")
         click.echo("Ctrl-C stops.")
-        if not no_browser:
+        if browser:
             opening(url)
 
-    if neuroglancer:
-        viewing = start_neuroglancer(atlas, wish, client)
-        announce(viewing.url)
-    else:
-        viewing = start(atlas, wish, announce)
-    if not no_browser and not opening.done():
-        note("No browser could be opened here: open the address above in one.")
-    viewing.wait()
+    try:
+        with begin(announce) as viewing:
+            if browser and not opening.done():
+                note("No browser could be opened here: open the address above in one.")
+            viewing.wait()
+    except KeyboardInterrupt:
+        if not shown:
+            raise
     click.echo("Stopped.")
 
 

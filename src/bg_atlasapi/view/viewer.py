@@ -118,7 +118,13 @@ def _beginning(atlas: Any, wish: Wish) -> _Beginning:
     return _Beginning(voxel, fragment, Overlays(subject, points or None, values or None))
 
 
-def start_neuroglancer(atlas: Any, wish: Wish, client: str | None = None) -> Viewing:
+def start_neuroglancer(
+    atlas: Any,
+    wish: Wish,
+    announce: Callable[[str], object] = _nobody,
+    *,
+    client: str | None = None,
+) -> Viewing:
     """Serve an atlas to Neuroglancer; the address of what is returned shows it in a client.
 
     Parameters
@@ -127,6 +133,8 @@ def start_neuroglancer(atlas: Any, wish: Wish, client: str | None = None) -> Vie
         An atlas.
     wish
         Position, structures and port.
+    announce
+        Called with the address once it answers.
     client
         Address of the client; default the public one, which a browser fetches from the network.
 
@@ -146,7 +154,13 @@ def start_neuroglancer(atlas: Any, wish: Wish, client: str | None = None) -> Vie
     client = checked_client(client or CLIENT)
     listening = listen(wish.port)
     app = NeuroglancerApp(atlas, listening.getsockname()[1], client, codes, voxel)
-    return Viewing(app, listening, url=app.link)
+    viewing = Viewing(app, listening, url=app.link)
+    try:
+        announce(viewing.url)
+    except BaseException:
+        viewing.close()
+        raise
+    return viewing
 
 
 def is_typed() -> bool:

@@ -56,14 +56,26 @@ def test_ctrl_c_stops_it() -> None:
     with urllib.request.urlopen(f"http://{parts.netloc}/api/atlas.json") as answer:
         assert json.loads(answer.read())["name"] == "phantom_mouse"
     keeping = socket.create_connection((parts.hostname, parts.port))  # a browser stays connected
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said == "No browser could be opened here: open the address above in one.\n"
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)
     keeping.close()
     assert process.returncode == 0
     assert output.splitlines()[-1] == "Stopped."
-    assert errors.splitlines() == [
-        "No browser could be opened here: open the address above in one."
-    ]
+    assert errors == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+@pytest.mark.parametrize("wait_s", [0, 0.02, 0.05, 0.1, 0.2])
+def test_ctrl_c_stops_it_from_the_address_on(wait_s: float) -> None:
+    """Whoever stops it as soon as the address is there stops it as cleanly, whatever it is doing."""
+    process, _ = _begun("--no-browser")
+    time.sleep(wait_s)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output.splitlines()[-1], errors) == (0, "Stopped.", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")

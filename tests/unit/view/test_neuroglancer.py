@@ -145,12 +145,12 @@ def test_a_wrong_client_is_one_sentence(phantom: BrainGlobeAtlas, client: str) -
         checked_client(client)
     if client:
         with pytest.raises(InvalidInputError, match="A client of Neuroglancer"):
-            start_neuroglancer(phantom, Wish(), client)
+            start_neuroglancer(phantom, Wish(), client=client)
 
 
 def test_the_link_leads_from_the_client_to_the_state(phantom: BrainGlobeAtlas) -> None:
     """The link is that of the client, with the address of a state that this machine serves."""
-    with start_neuroglancer(phantom, Wish(), "https://example.org/ng/") as viewing:
+    with start_neuroglancer(phantom, Wish(), client="https://example.org/ng/") as viewing:
         client, _, state = viewing.url.partition("/#!")
         assert client == "https://example.org/ng"
         assert state.startswith("http://127.0.0.1:")
