@@ -369,14 +369,14 @@ def test_any_orientation_is_shown_alike(
     voxels = np.floor(space.map_points_to(orientation, place)).astype(int)
     with start(atlas, Wish()) as viewing, start(phantom, Wish()) as straight:
         for pane, rows in (("coronal", (0, 1)), ("sagittal", (0, 2)), ("horizontal", (0, 2))):
-            opened(page, f"{straight.url}#p=71,38,45", "picture")
+            opened(page, f"{straight.url}#p=71,38,45")
             expected = [
                 page.evaluate(
                     f"viewer.pageOf('{pane}', {np.floor(place[row]).astype(int).tolist()})"
                 )
                 for row in rows
             ]
-            opened(page, f"{viewing.url}#p={','.join(map(str, voxels[0]))}", "picture")
+            opened(page, f"{viewing.url}#p={','.join(map(str, voxels[0]))}")
             for row, at in zip(rows, expected, strict=True):
                 voxel = voxels[row].tolist()
                 x, y = page.evaluate(f"viewer.pageOf('{pane}', {voxel})")

@@ -123,7 +123,8 @@ class ViewerApp(LocalApp):
         return await super().routed(scope, receive)
 
     def _describe(self) -> Answer:
-        told = scene.describe(self._atlas, self.gallery.references, self.token)
+        shown = self.gallery
+        told = scene.describe(self._atlas, shown.subject, shown.references, self.token)
         overlays = self._overlays  # those from the start; reading files needs no import before
         told["overlays"] = overlays.told() if overlays else {"points": False, "values": False}
         return Answer(scene.as_json(told), zip_level=1)

@@ -279,7 +279,7 @@ class NeuroglancerApp(LocalApp):
             ],
             "selectedLayer": {"layer": "annotation", "visible": True},
             "layout": "4panel",
-            "title": scene.describe(self._atlas, [], "")["title"],
+            "title": scene.title_of(self._atlas.metadata, subject.space.spacing_um),
         }
 
     def close(self) -> None:

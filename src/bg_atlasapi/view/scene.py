@@ -27,13 +27,15 @@ def reference_names(atlas: Any) -> list[str]:
     return [TEMPLATE, *(name for name in atlas.volumes if name not in hidden)]
 
 
-def describe(atlas: Any, references: Sequence[str], token: str) -> dict[str, Any]:
+def describe(atlas: Any, subject: Subject, references: Sequence[str], token: str) -> dict[str, Any]:
     """Return what the page needs to know of an atlas.
 
     Parameters
     ----------
     atlas
         An atlas.
+    subject
+        What is shown of it: as it was when the viewer began, whatever is assigned since.
     references
         Names of its images, in the order of their numbers.
     token
@@ -44,12 +46,11 @@ def describe(atlas: Any, references: Sequence[str], token: str) -> dict[str, Any
     dict
         For JSON. ``structures`` holds columns by code, code 0 being outside.
     """
-    subject = subject_of(atlas)
     space, metadata = subject.space, atlas.metadata
     left_from, left_to = space.left_span
     return {
         "name": str(metadata.get("name", "")),
-        "title": _title(metadata, space.spacing_um),
+        "title": title_of(metadata, space.spacing_um),
         "species": str(metadata.get("species", "")),
         "citation": str(metadata.get("citation", "")),
         "version": str(metadata.get("version", "")),
@@ -64,7 +65,8 @@ def describe(atlas: Any, references: Sequence[str], token: str) -> dict[str, Any
     }
 
 
-def _title(metadata: Any, spacing_um: Sequence[float]) -> str:
+def title_of(metadata: Any, spacing_um: Sequence[float]) -> str:
+    """Return what stands above a view: the name, and the voxel size."""
     name = str(metadata.get("name", "atlas"))
     sizes = {f"{size:g}" for size in spacing_um}
     text = " × ".join(f"{size:g}" for size in spacing_um) if len(sizes) > 1 else sizes.pop()

@@ -207,6 +207,16 @@ def test_edits_are_shown(client_of: Any) -> None:
     assert (codes == atlas._terminology.code("TH")).all()
 
 
+def test_what_is_handed_out_meanwhile_changes_nothing(client_of: Any) -> None:
+    """A page that is opened once the caller has read the hemispheres asks only for what there is."""
+    atlas = BrainGlobeAtlas("phantom_mouse_100um", check_latest=False)
+    ask = client_of(atlas)
+    assert ask("/api/labels/0/10").status == 200
+    assert atlas.hemispheres.any()
+    told = json.loads(ask("/api/atlas.json").body)
+    assert told["sides_stored"] is (ask("/api/sides/0/10").status == 200)
+
+
 def test_a_grouped_atlas_is_shown(phantom: BrainGlobeAtlas, client_of: Any) -> None:
     """A derived atlas is shown with its groups, meshes included."""
     grouped = phantom.group(1)
