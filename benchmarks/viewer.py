@@ -9,7 +9,6 @@ already, as it does for people. Exit code 1: a bar is not met.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -25,6 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import peers
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = (
@@ -256,12 +257,7 @@ def main() -> int:
     """Measure, print, and say whether all bars are met."""
     from playwright.sync_api import sync_playwright
 
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument(
-        "--cache", type=Path, default=Path(tempfile.gettempdir()) / "viewer-atlases"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = peers.command_line(__doc__, rounds=5)
     parser.add_argument("--large", action="store_true", help="also an atlas of 10 µm size")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)

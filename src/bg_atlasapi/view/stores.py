@@ -103,11 +103,6 @@ class PackedLabels:
             parts.append(flat.reshape(shape)[(slice(None),) * axis + (within,)])
         return np.ascontiguousarray(parts[0] if axis == 0 else np.concatenate(parts))
 
-    @property
-    def packed_bytes(self) -> int:
-        """How much memory the packs take."""
-        return sum(len(data) for axis in self._packs for pack in axis for data in pack)
-
 
 class TurnedImage:
     """An image as 8 bits a voxel in a file of its own, the last axis first.
